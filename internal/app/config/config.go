@@ -1,0 +1,154 @@
+// Package config is what one node can be told: its keys, their defaults, and
+// how values from a YAML file, the environment and the command line are laid
+// over each other.
+//
+// A key has one name everywhere. "ping-interval" is --ping-interval on the
+// command line, SOCKETEER_PING_INTERVAL in the environment and ping-interval
+// in the file. Later sources win: defaults < file < environment < flags.
+package config
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"time"
+)
+
+// The built-in applications a node can run.
+const (
+	AppChat  = "chat"
+	AppBench = "bench"
+)
+
+// The adapters a node can use.
+const (
+	AdapterMemory = "memory" // a single node
+	AdapterNATS   = "nats"   // a cluster over NATS, embedded or external
+)
+
+// Off is the value that switches a listener off.
+const Off = "off"
+
+// Config is the effective configuration of one node. The values of [Load] are
+// checked; a Config made by hand is not.
+type Config struct {
+	Name      string // node name, default the host name; may be reused by a later incarnation
+	Addr      string // public listener, default ":3000"
+	AdminAddr string // operators' listener, default "127.0.0.1:3900"; "" when off
+	Advertise string // host:port under which other nodes and pages reach Addr; default Addr
+	App       string // AppChat or AppBench, default AppChat
+	Pprof     bool   // serve /debug/pprof/ on the operators' listener, default false
+
+	// Drain is how long a graceful stop may take before what is left is cut;
+	// default 10 s.
+	Drain time.Duration
+
+	Engine  Engine
+	Cluster Cluster
+	Log     Log
+}
+
+// Engine is how a node talks to clients. The defaults are Socket.IO's, but for
+// SendBuffer, which Socket.IO does not bound.
+type Engine struct {
+	Path         string        // default "/socket.io/"
+	Transports   []string      // default polling and websocket
+	PingInterval time.Duration // default 25 s
+	PingTimeout  time.Duration // default 20 s
+	MaxPayload   int64         // bytes a client may send at once, default 1,000,000
+	SendBuffer   int64         // bytes queued for a slow client before it is closed, default 1 MiB
+	CORSOrigins  []string      // origins other than the cluster's own nodes; "*" for all
+}
+
+// Cluster is how a node finds the others.
+type Cluster struct {
+	Adapter string        // AdapterMemory or AdapterNATS; default: memory unless a key below is set
+	NATS    string        // URLs of external NATS servers, comma-separated
+	Addr    string        // host:port of the embedded NATS server's cluster listener
+	Peers   []string      // host:port of other nodes' cluster listeners
+	Name    string        // default "socketeer"; clusters of other names stay apart
+	Token   string        // shared secret of the cluster's nodes
+	Wait    time.Duration // how long a start may wait for a first peer, default 15 s; 0: start alone
+}
+
+// Log is how a node logs to standard error.
+type Log struct {
+	Format string // "text" or "json", default "text"
+	Level  string // "debug", "info", "warn" or "error", default "info"
+}
+
+// finish fills in what depends on other values, and checks what no single key
+// can tell.
+func (c *Config) finish() error {
+	if c.Name == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			return fmt.Errorf("socketeer: no host name to call the node by, set name: %w", err)
+		}
+		c.Name = host
+	}
+	if c.AdminAddr == Off {
+		c.AdminAddr = ""
+	}
+	if c.Engine.PingTimeout <= 0 || c.Engine.PingInterval <= 0 {
+		return fmt.Errorf("socketeer: ping-interval and ping-timeout must be above zero")
+	}
+	return c.finishCluster()
+}
+
+func (c *Config) finishCluster() error {
+	cl := &c.Cluster
+	set := func() string {
+		switch {
+		case cl.NATS != "":
+			return "nats"
+		case cl.Addr != "":
+			return "cluster-addr"
+		case len(cl.Peers) > 0:
+			return "cluster-peers"
+		}
+		return ""
+	}()
+	if cl.Adapter == "" {
+		cl.Adapter = AdapterMemory
+		if set != "" {
+			cl.Adapter = AdapterNATS
+		}
+	}
+	switch {
+	case cl.Adapter == AdapterMemory && set != "":
+		return fmt.Errorf("socketeer: %s is of no use to adapter %q: leave one of them out", set, cl.Adapter)
+	case cl.Adapter == AdapterNATS && set == "":
+		return fmt.Errorf("socketeer: adapter %q needs nats (servers to connect to) or cluster-addr (to cluster by itself)", cl.Adapter)
+	case cl.NATS != "" && (cl.Addr != "" || len(cl.Peers) > 0):
+		return fmt.Errorf("socketeer: nats and %s exclude each other: connect to NATS servers or cluster by yourself", setOne(cl.Addr))
+	case len(cl.Peers) > 0 && cl.Addr == "":
+		return fmt.Errorf("socketeer: cluster-peers needs cluster-addr, where the peers reach this node")
+	}
+	return nil
+}
+
+// setOne names the cluster key that conflicts with nats.
+func setOne(addr string) string {
+	if addr != "" {
+		return "cluster-addr"
+	}
+	return "cluster-peers"
+}
+
+// checkHostPort refuses what is no listening address. An empty host means all
+// addresses, port 0 any free one.
+func checkHostPort(s string) error {
+	host, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return fmt.Errorf("%q is not HOST:PORT, such as 127.0.0.1:3000 or :3000", s)
+	}
+	if _, err := net.LookupPort("tcp", port); err != nil || port == "" {
+		return fmt.Errorf("%q has no port between 0 and 65535", s)
+	}
+	if strings.ContainsAny(host, " /") {
+		return fmt.Errorf("%q has no valid host", s)
+	}
+	return nil
+}

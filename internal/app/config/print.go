@@ -1,0 +1,102 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+	"go.yaml.in/yaml/v3"
+)
+
+// masked stands for a secret that is set.
+const masked = "********"
+
+// YAML returns the configuration as a file that [Load] would read, with
+// secrets masked.
+func (c Config) YAML() ([]byte, error) {
+	doc := &yaml.Node{Kind: yaml.MappingNode}
+	for _, k := range Keys() {
+		name, value := &yaml.Node{}, &yaml.Node{}
+		name.SetString(k.Name)
+		v := k.value(&c)
+		if k.Name == "admin-addr" && v == "" {
+			v = Off
+		}
+		if err := value.Encode(v); err != nil {
+			return nil, fmt.Errorf("socketeer: %s: %w", k.Name, err)
+		}
+		doc.Content = append(doc.Content, name, value)
+	}
+	return yaml.Marshal(doc)
+}
+
+// value returns the key's value in c as it is printed.
+func (k Key) value(c *Config) any {
+	switch p := k.field(c).(type) {
+	case *time.Duration:
+		return p.String()
+	case *size:
+		return int64(*p)
+	case *bool:
+		return *p
+	case *[]string:
+		return slices.Clone(*p)
+	case *string:
+		if k.mask != nil && *p != "" {
+			return k.mask(*p)
+		}
+		return *p
+	}
+	return nil
+}
+
+func maskAll(string) string { return masked }
+
+// maskURLs hides the user information of comma-separated URLs.
+func maskURLs(s string) string {
+	parts := split(s)
+	for i, p := range parts {
+		scheme, rest, _ := strings.Cut(p, "://")
+		if at := strings.LastIndex(rest, "@"); at >= 0 {
+			parts[i] = scheme + "://" + masked + rest[at:]
+		}
+	}
+	return strings.Join(parts, ",")
+}
+
+// AddFlags adds a flag for every key but those in without. Values are checked
+// as they are parsed; defaults are shown, and left to [Load].
+func AddFlags(set *pflag.FlagSet, defaults map[string]string, without ...string) {
+	for _, k := range Keys() {
+		if slices.Contains(without, k.Name) {
+			continue
+		}
+		shown, ok := defaults[k.Name]
+		if !ok {
+			shown = k.Default
+		}
+		f := set.VarPF(&flag{key: k, text: shown}, k.Name, "", k.Usage)
+		if k.Type == "bool" {
+			f.NoOptDefVal = "true"
+		}
+	}
+}
+
+// flag is the pflag.Value of a key.
+type flag struct {
+	key  Key
+	text string
+}
+
+func (f *flag) String() string { return f.text }
+func (f *flag) Type() string   { return f.key.Type }
+
+func (f *flag) Set(s string) error {
+	if err := f.key.Check(s); err != nil {
+		return err
+	}
+	f.text = s
+	return nil
+}
