@@ -1,0 +1,67 @@
+// Volatile messages: delivered to who can take them now, dropped otherwise.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { ask, connect, eventually, inbox, onEveryNode, servers, unique, ways } from "./support.js";
+
+for (const way of ways) {
+  test(`${way.name}: a volatile message reaches idle clients on every node`, async (t) => {
+    const room = unique();
+    const members = await onEveryNode(t, { transports: way.transports });
+    for (const s of members) await ask(s, "join", room);
+    const boxes = members.map((s) => inbox(s, "now"));
+    for (const [i, s] of members.entries()) {
+      // Between two polls a client cannot take it, so it may need another try.
+      await eventually("everyone to have got it", async () => {
+        await ask(s, "broadcast", { volatile: true, rooms: [room], event: "now", args: [i] });
+        return boxes.every((b) => b.firsts().includes(i));
+      });
+    }
+  });
+}
+
+test("volatile messages to a client that does not read are dropped, the rest arrives", async (t) => {
+  for (const node of servers.keys()) {
+    const room = unique();
+    const sender = await connect(t);
+    const lively = await connect(t, { node });
+    const paused = await connect(t, { node });
+    await ask(lively, "join", room);
+    await ask(paused, "join", room);
+    const boxes = [lively, paused].map((s) => inbox(s, "frame"));
+    const markers = [lively, paused].map((s) => inbox(s, "marker"));
+    const { ws } = paused.io.engine.transport;
+    ws.pause();
+
+    const frames = 120;
+    const frame = "x".repeat(250_000); // 30 MB in all: more than the kernel buffers
+    for (let i = 0; i < frames; i++) {
+      await ask(sender, "broadcast", { volatile: true, rooms: [room], event: "frame", args: [i, frame] });
+    }
+    await ask(sender, "broadcast", { rooms: [room], event: "marker", args: [1] });
+    await markers[0].count(1);
+    assert.ok(boxes[0].messages.length > 0, "the lively one got some");
+    assert.equal(await ask(lively, "echo-ack", 1), 1);
+
+    ws.resume();
+    await markers[1].count(1);
+    const got = boxes[1].firsts();
+    assert.ok(got.length < frames, `${got.length} of ${frames} arrived at the paused client`);
+    assert.deepEqual(got, [...new Set(got)].sort((a, b) => a - b), "in order, none twice");
+    assert.equal(await ask(paused, "echo-ack", 1), 1);
+    sender.disconnect();
+    lively.disconnect();
+    paused.disconnect();
+  }
+});
+
+test("the client's volatile events are sent when connected, else dropped", async (t) => {
+  const socket = await connect(t);
+  const echoes = inbox(socket, "echo");
+  socket.volatile.emit("echo", 1);
+  await echoes.count(1);
+  socket.disconnect();
+  socket.volatile.emit("echo", 2);
+  socket.connect();
+  assert.equal(await ask(socket, "echo-ack", "connected"), "connected");
+  assert.deepEqual(echoes.firsts(), [1]);
+});
