@@ -1,0 +1,393 @@
+package engineio
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/socketeer-io/socketeer/internal/wsconn"
+	"github.com/socketeer-io/socketeer/protocol/eio"
+)
+
+// Reason says why a connection ended. The strings are those of the JavaScript
+// server, and reach applications.
+type Reason string
+
+// The reasons a connection ends for.
+const (
+	TransportClose Reason = "transport close" // the client, or the network, closed it
+	TransportError Reason = "transport error" // the client broke a rule of the transport
+	ParseError     Reason = "parse error"     // a packet could not be decoded
+	PingTimeout    Reason = "ping timeout"    // the client did not answer in time
+	ForcedClose    Reason = "forced close"    // this side closed it
+	SlowConsumer   Reason = "slow consumer"   // its send buffer overflowed
+	ServerShutdown Reason = "server shutting down"
+)
+
+// Flags modify a send.
+type Flags uint8
+
+// Volatile messages are dropped when the connection is not writable: while the
+// kernel's buffer is full, or while no poll waits.
+const Volatile Flags = 1 << iota
+
+// Errors of [Conn.Send].
+var (
+	// ErrClosed says that the connection has ended. It is a net.ErrClosed.
+	ErrClosed error = fmt.Errorf("socketeer: connection is closed: %w", net.ErrClosed)
+	// ErrSlowConsumer says that the message did not fit into the send buffer,
+	// and that the connection was closed for it.
+	ErrSlowConsumer = errors.New("socketeer: send buffer is full, connection closed")
+)
+
+// Session is the user of a connection.
+type Session interface {
+	// Message is called for each message of the client, in order and never
+	// concurrently. The data is valid only during the call. While it blocks,
+	// nothing more is read from this client and its heartbeat is suspended;
+	// it must return once Close has been called. An error closes the
+	// connection as a ForcedClose.
+	Message(data []byte, isBinary bool) error
+	// Close is called once, when the connection has ended: no message can be
+	// sent from then on. A Message may be running at that time.
+	Close(reason Reason, err error)
+}
+
+const (
+	stateOpen    = iota
+	stateClosing // nothing can be sent any more; what was queued still leaves
+	stateClosed
+)
+
+const (
+	flushIdle      = iota
+	flushScheduled // waiting for a flusher
+	flushBusy      // being written
+	flushBlocked   // being written by a goroutine that waits for the kernel
+)
+
+// Conn is a client's connection, across its transports. All methods may be
+// called concurrently.
+type Conn struct {
+	srv     *Server // immutable, as are id, req, shard
+	id      string
+	req     Request
+	session Session     // set before the first message
+	shard   uint32      // which flusher
+	heard   atomic.Bool // something came in since the last ping
+
+	timer timer // guarded by the wheel
+
+	recv sync.Mutex // held while a message is handled
+
+	mu       sync.Mutex // guards the rest
+	state    uint8
+	flush    uint8
+	corks    uint8
+	extended bool         // the pong deadline has been moved once
+	ws       *wsconn.Conn // nil while polling
+	poll     *polling     // nil on WebSocket
+	out      queue
+	pingAt   time.Duration // since the server's start; when to ping next
+	pongBy   time.Duration // 0: no pong is owed
+	closeBy  time.Duration // 0: no limit
+}
+
+// ID returns the session id: 20 characters that only this client knows.
+func (c *Conn) ID() string { return c.id }
+
+// Request returns what is known of the first HTTP request.
+func (c *Conn) Request() *Request { return &c.req }
+
+// Transport returns the name of the current transport: "polling" or
+// "websocket".
+func (c *Conn) Transport() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ws == nil {
+		return polling_
+	}
+	return websocket
+}
+
+// Buffered returns how many bytes wait to be written.
+func (c *Conn) Buffered() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.out.bytes - int(c.out.off)
+}
+
+// Send queues a message. It never waits: the error is ErrClosed or
+// ErrSlowConsumer. A volatile message that is dropped is no error, but counted.
+func (c *Conn) Send(m *Message, f Flags) error {
+	c.mu.Lock()
+	if c.state != stateOpen {
+		c.mu.Unlock()
+		return ErrClosed
+	}
+	if f&Volatile != 0 && !c.writable() {
+		c.mu.Unlock()
+		c.srv.stats.volatileDropped.Add(1)
+		return nil
+	}
+	if c.out.n > 0 && c.out.bytes+m.Len() > c.srv.o.SendBuffer {
+		c.mu.Unlock()
+		c.fail(SlowConsumer, ErrSlowConsumer)
+		return ErrSlowConsumer
+	}
+	c.push(m)
+	return nil
+}
+
+func (c *Conn) writable() bool {
+	if c.ws == nil {
+		return c.poll.parked != nil
+	}
+	return c.flush != flushBlocked
+}
+
+// push queues m, sees to it that it leaves, and releases c.mu.
+func (c *Conn) push(m *Message) {
+	c.out.push(m)
+	if c.ws == nil {
+		c.poll.wake()
+		c.mu.Unlock()
+		return
+	}
+	schedule := c.flush == flushIdle && c.corks == 0
+	if schedule {
+		c.flush = flushScheduled
+	}
+	c.mu.Unlock()
+	if schedule {
+		c.srv.flushers.add(c)
+	}
+}
+
+// Cork holds back writing until Uncork, so that what is sent in between
+// leaves in one write. Calls nest; the caller must not wait in between.
+func (c *Conn) Cork() {
+	c.mu.Lock()
+	c.corks++
+	c.mu.Unlock()
+}
+
+// Uncork ends Cork and writes what has been queued, on the caller's goroutine
+// and without waiting.
+func (c *Conn) Uncork() {
+	c.mu.Lock()
+	c.corks--
+	if c.corks > 0 || c.flush != flushIdle || c.out.n == 0 || c.ws == nil || c.state == stateClosed {
+		c.mu.Unlock()
+		return
+	}
+	c.flush = flushBusy
+	c.mu.Unlock()
+	f := flusherPool.Get().(*flusher)
+	f.flush(c)
+	flusherPool.Put(f)
+}
+
+// CloseAfter closes the connection (as a ForcedClose) when d has passed,
+// unless [Conn.Keep] is called before. The time is checked with the
+// heartbeat's precision.
+func (c *Conn) CloseAfter(d time.Duration) {
+	c.mu.Lock()
+	c.closeBy = c.srv.since(time.Now()) + d
+	c.mu.Unlock()
+}
+
+// Keep cancels CloseAfter.
+func (c *Conn) Keep() {
+	c.mu.Lock()
+	if c.state == stateOpen {
+		c.closeBy = 0
+	}
+	c.mu.Unlock()
+}
+
+// Close ends the connection after what has been queued is sent. It does not
+// wait.
+func (c *Conn) Close() { c.CloseReason(ForcedClose) }
+
+// CloseReason is Close with a reason for the session's Close.
+func (c *Conn) CloseReason(reason Reason) {
+	c.end(reason, nil, wsconn.CloseNoStatus)
+}
+
+// How long a connection that was closed here may take to go away.
+const (
+	lingerWebSocket = 2 * time.Second
+	lingerPolling   = 30 * time.Second // for the next poll to come and be told
+)
+
+// end closes the connection in an orderly way: on WebSocket by a close frame
+// with the code, on polling by a close packet.
+func (c *Conn) end(reason Reason, err error, code int) {
+	c.mu.Lock()
+	if c.state != stateOpen {
+		c.mu.Unlock()
+		return
+	}
+	c.state = stateClosing
+	linger := lingerWebSocket
+	if c.ws == nil {
+		linger = lingerPolling
+	}
+	now := time.Now()
+	c.closeBy = c.srv.since(now) + linger
+	c.srv.wheel.schedule(c, now.Add(linger))
+	m := closePacket
+	if c.ws != nil {
+		m = rawFrame(wsconn.AppendClose(nil, code, ""))
+	}
+	c.push(m)
+	c.ended(reason, err)
+}
+
+// fail ends the connection at once: the peer is gone, or not worth a word.
+func (c *Conn) fail(reason Reason, err error) {
+	c.mu.Lock()
+	wasOpen := c.state == stateOpen
+	if !c.destroy() {
+		return
+	}
+	if wasOpen {
+		c.ended(reason, err)
+	}
+}
+
+// destroy frees everything and releases c.mu. It reports false when that had
+// been done already.
+func (c *Conn) destroy() bool {
+	if c.state == stateClosed {
+		c.mu.Unlock()
+		return false
+	}
+	c.state = stateClosed
+	c.out.clear()
+	c.out.off = 0
+	ws, p := c.ws, c.poll
+	var candidate *candidate
+	if p != nil {
+		p.wake()
+		candidate = p.candidate
+	}
+	c.mu.Unlock()
+	c.srv.wheel.remove(c)
+	c.srv.forget(c)
+	if ws != nil {
+		_ = ws.Close()
+	}
+	if candidate != nil {
+		candidate.abort()
+	}
+	return true
+}
+
+// ended tells the session, once.
+func (c *Conn) ended(reason Reason, err error) {
+	c.srv.stats.closed(reason)
+	c.session.Close(reason, err)
+}
+
+// packet handles one decoded packet of the client. An error has ended the
+// connection.
+func (c *Conn) packet(p eio.Packet) error {
+	if !c.heard.Load() {
+		c.heard.Store(true)
+	}
+	switch p.Type {
+	case eio.Message:
+		return c.message(p.Data, p.Binary)
+	case eio.Pong:
+		c.mu.Lock()
+		c.pongBy = 0
+		c.pingAt = c.srv.since(time.Now()) + c.srv.o.PingInterval
+		c.mu.Unlock()
+		return nil
+	case eio.Ping:
+		err := errors.New("socketeer: invalid heartbeat direction")
+		c.end(TransportError, err, wsconn.CloseNoStatus)
+		return err
+	case eio.Close:
+		c.fail(TransportClose, nil)
+		return ErrClosed
+	default: // nothing a client has to say here, and nothing to act on
+		return nil
+	}
+}
+
+func (c *Conn) message(data []byte, isBinary bool) error {
+	c.recv.Lock()
+	defer c.recv.Unlock()
+	err := c.session.Message(data, isBinary)
+	if err != nil {
+		c.end(ForcedClose, err, wsconn.CloseNoStatus)
+	}
+	return err
+}
+
+// tick is called by the wheel and says when to be called next.
+func (c *Conn) tick(at time.Time) time.Time {
+	now := c.srv.since(at)
+	c.mu.Lock()
+	if c.state == stateClosed {
+		c.mu.Unlock()
+		return time.Time{}
+	}
+	if c.closeBy != 0 && now >= c.closeBy {
+		closing := c.state == stateClosing
+		c.mu.Unlock()
+		if closing {
+			c.fail(ForcedClose, nil)
+			return time.Time{}
+		}
+		c.Close()
+		return time.Time{} // Close has scheduled the rest
+	}
+	var due time.Duration
+	if c.state == stateOpen {
+		due = c.heartbeat(now)
+		if due == 0 {
+			c.mu.Unlock()
+			c.fail(PingTimeout, nil)
+			return time.Time{}
+		}
+	}
+	if c.closeBy != 0 && (due == 0 || c.closeBy < due) {
+		due = c.closeBy
+	}
+	c.mu.Unlock()
+	return c.srv.start.Add(due)
+}
+
+// heartbeat pings, or checks for the pong, with c.mu held. It returns when to
+// look again, 0 when the client is given up.
+func (c *Conn) heartbeat(now time.Duration) time.Duration {
+	o := &c.srv.o
+	switch {
+	case c.pongBy == 0 && now >= c.pingAt:
+		c.pongBy, c.pingAt, c.extended = now+o.PingTimeout, now+o.PingInterval, false
+		c.heard.Store(false)
+		c.push(pingPacket)
+		c.mu.Lock()
+		return min(c.pongBy, c.pingAt)
+	case c.pongBy == 0:
+		return c.pingAt
+	case now < c.pongBy:
+		return c.pongBy
+	}
+	if c.recv.TryLock() {
+		c.recv.Unlock()
+		if c.extended || !c.heard.Load() {
+			return 0
+		}
+		c.extended = true // it sends something, if no pong: a slow upload
+	} // else it may well have answered: we are not reading
+	c.pongBy = now + o.PingTimeout
+	return c.pongBy
+}

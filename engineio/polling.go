@@ -1,0 +1,211 @@
+package engineio
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/socketeer-io/socketeer/internal/wsconn"
+	"github.com/socketeer-io/socketeer/protocol/eio"
+)
+
+// polling is the state of the polling transport, guarded by Conn.mu.
+type polling struct {
+	parked    chan struct{} // a GET waits and is woken by it; else nil
+	posting   bool          // a POST is being handled
+	candidate *candidate    // a WebSocket that tries to take over
+	probed    bool          // ... and has been answered
+	left      bool          // ... and has taken over
+}
+
+// wake lets the parked GET look at the connection again.
+func (p *polling) wake() {
+	select {
+	case p.parked <- struct{}{}:
+	default: // it has been woken already, or there is none
+	}
+}
+
+// noopDelay is how long a poll may wait for data while an upgrade waits for
+// it to end.
+const noopDelay = 100 * time.Millisecond
+
+// serveGet answers a poll, when there is something to say.
+func (c *Conn) serveGet(w http.ResponseWriter, r *http.Request) {
+	c.mu.Lock()
+	p := c.poll
+	switch {
+	case c.state == stateClosed:
+		c.mu.Unlock()
+		c.srv.refuse(w, r, unknownSID(c.id))
+		return
+	case p.left:
+		c.mu.Unlock()
+		c.srv.refuse(w, r, mismatch(polling_, websocket))
+		return
+	case p.parked != nil:
+		c.mu.Unlock()
+		c.end(TransportError, errors.New("socketeer: two polls at once"), wsconn.CloseNoStatus)
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	wake := make(chan struct{}, 1)
+	p.parked = wake
+	var noop <-chan time.Time
+	for c.out.n == 0 && !p.left && c.state == stateOpen {
+		if p.probed && noop == nil {
+			t := time.NewTimer(noopDelay)
+			defer t.Stop()
+			noop = t.C
+		}
+		c.mu.Unlock()
+		select {
+		case <-wake:
+			c.mu.Lock()
+		case <-noop:
+			c.mu.Lock()
+			c.release(p)
+		case <-r.Context().Done():
+			c.mu.Lock()
+			p.parked = nil
+			c.mu.Unlock()
+			c.abandoned(p)
+			return
+		}
+	}
+	c.respond(w, r, c.take(p))
+}
+
+// release has the parked GET answered, even if with nothing, because an
+// upgrade waits for it. With c.mu held.
+func (c *Conn) release(p *polling) {
+	if c.out.n == 0 && p.parked != nil && c.state == stateOpen {
+		c.out.push(noopPacket)
+		p.wake()
+	}
+}
+
+// abandoned ends the session of a client that hung up in mid-poll.
+func (c *Conn) abandoned(p *polling) {
+	c.mu.Lock()
+	left := p.left
+	c.mu.Unlock()
+	if !left {
+		c.fail(TransportError, errors.New("socketeer: poll aborted"))
+	}
+}
+
+// take empties the queue into a response, and releases c.mu.
+func (c *Conn) take(p *polling) []*Message {
+	p.parked = nil
+	if p.left || c.state == stateClosed {
+		c.mu.Unlock()
+		return []*Message{closePacket}
+	}
+	msgs := make([]*Message, 0, c.out.n)
+	for c.out.n > 0 {
+		msgs = append(msgs, c.out.pop())
+	}
+	closing := c.state == stateClosing
+	c.mu.Unlock()
+	if closing {
+		c.fail(ForcedClose, nil) // it is being told
+	}
+	return msgs
+}
+
+// respond writes a payload.
+func (c *Conn) respond(w http.ResponseWriter, r *http.Request, msgs []*Message) {
+	var body []byte
+	compress := false
+	for _, m := range msgs {
+		body = m.appendPayload(body)
+		compress = compress || !m.plain
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/plain; charset=UTF-8")
+	h.Set("Cache-Control", "no-store")
+	c.srv.headers(h, r, false)
+	// A client that does not read its answer is worth as little patience as
+	// one that does not answer a ping. Not every ResponseWriter has deadlines.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(c.srv.o.PingTimeout))
+	if compress {
+		body = c.srv.compress(h, r, body)
+	}
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	if _, err := w.Write(body); err != nil {
+		c.fail(TransportError, err)
+	}
+}
+
+// servePost takes in a payload.
+func (c *Conn) servePost(w http.ResponseWriter, r *http.Request) {
+	c.mu.Lock()
+	p := c.poll
+	switch {
+	case c.state != stateOpen:
+		c.mu.Unlock()
+		c.srv.refuse(w, r, unknownSID(c.id))
+		return
+	case p.left:
+		c.mu.Unlock()
+		c.srv.refuse(w, r, mismatch(polling_, websocket))
+		return
+	case p.posting:
+		c.mu.Unlock()
+		c.end(TransportError, errors.New("socketeer: two posts at once"), wsconn.CloseNoStatus)
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	p.posting = true
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		p.posting = false
+		c.mu.Unlock()
+	}()
+	if strings.HasPrefix(r.Header.Get("Content-Type"), "application/octet-stream") {
+		c.end(TransportError, errors.New("socketeer: binary payloads belong to an older protocol"), wsconn.CloseNoStatus)
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	body, err := c.readBody(w, r)
+	var tooBig *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooBig):
+		w.WriteHeader(http.StatusRequestEntityTooLarge)
+		return
+	case err != nil:
+		c.fail(TransportError, err)
+		return
+	}
+	for packet, err := range eio.Packets(body) {
+		if err != nil {
+			c.end(ParseError, err, wsconn.CloseNoStatus)
+			break
+		}
+		if c.packet(packet) != nil {
+			break
+		}
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/html")
+	h.Set("Content-Length", "2")
+	c.srv.headers(h, r, false)
+	_, _ = io.WriteString(w, "ok") // the client's loss is its poll's to notice
+}
+
+// readBody reads a payload of bounded size in bounded time.
+func (c *Conn) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if r.ContentLength > c.srv.o.MaxPayload {
+		return nil, &http.MaxBytesError{Limit: c.srv.o.MaxPayload}
+	}
+	// Not every ResponseWriter has deadlines.
+	rc := http.NewResponseController(w)
+	_ = rc.SetReadDeadline(time.Now().Add(c.srv.o.PingInterval + c.srv.o.PingTimeout))
+	defer func() { _ = rc.SetReadDeadline(time.Time{}) }()
+	return io.ReadAll(http.MaxBytesReader(w, r.Body, c.srv.o.MaxPayload))
+}

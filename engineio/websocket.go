@@ -1,0 +1,247 @@
+package engineio
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/socketeer-io/socketeer/internal/wsconn"
+	"github.com/socketeer-io/socketeer/protocol/eio"
+)
+
+// accept upgrades the request, with the headers the application wants.
+func (s *Server) accept(w http.ResponseWriter, r *http.Request, initial bool) (*wsconn.Conn, []byte, error) {
+	o := wsconn.Options{Limit: s.o.MaxPayload, Deflate: s.o.PerMessageDeflate != nil}
+	if s.o.Headers != nil || s.o.InitialHeaders != nil {
+		o.Header = http.Header{}
+		s.headers(o.Header, r, initial)
+	}
+	return wsconn.Upgrade(w, r, o)
+}
+
+// openWebSocket starts a session on WebSocket.
+func (s *Server) openWebSocket(w http.ResponseWriter, r *http.Request, id string) {
+	ws, early, err := s.accept(w, r, true)
+	if err != nil {
+		s.refused(r, &ConnectionError{Code: BadRequest, Name: "TRANSPORT_HANDSHAKE_ERROR", Err: err})
+		return
+	}
+	c, err := s.open(r, id, ws)
+	if err != nil {
+		_ = ws.Close()
+		return
+	}
+	// A fresh goroutine: this one holds what the HTTP server needed.
+	if !s.spawn(func() { c.read(ws, early, (*reader)(c)) }) {
+		c.fail(ServerShutdown, nil)
+	}
+}
+
+// read is the goroutine of a WebSocket connection.
+func (c *Conn) read(ws *wsconn.Conn, early []byte, h wsconn.Handler) {
+	err := ws.Read(early, h)
+	c.readEnded(ws, err)
+	_ = ws.Close()
+}
+
+// readEnded acts on the reason for which reading ended.
+func (c *Conn) readEnded(ws *wsconn.Conn, err error) {
+	c.mu.Lock()
+	closing, mine := c.state == stateClosing, c.ws == ws
+	c.mu.Unlock()
+	if !mine { // a candidate that did not make it
+		return
+	}
+	var ce *wsconn.CloseError
+	switch {
+	case closing: // a violation, or the close, of which the client is being told
+		ws.Discard()
+		c.fail(TransportClose, nil)
+	case !errors.As(err, &ce):
+		c.fail(TransportClose, err)
+	case ce.Remote:
+		c.end(TransportClose, nil, ce.Code)
+		ws.Discard()
+		c.fail(TransportClose, nil)
+	default:
+		c.end(TransportError, err, ce.Code)
+		ws.Discard()
+		c.fail(TransportError, err)
+	}
+}
+
+// reader is a Conn as its WebSocket sees it.
+type reader Conn
+
+// Message implements wsconn.Handler.
+func (r *reader) Message(payload []byte, isBinary bool) error {
+	c := (*Conn)(r)
+	if isBinary {
+		return c.packet(eio.Packet{Type: eio.Message, Data: payload, Binary: true})
+	}
+	p, err := eio.DecodeText(payload)
+	if err != nil {
+		c.end(ParseError, err, wsconn.CloseNoStatus)
+		return err
+	}
+	return c.packet(p)
+}
+
+// Ping implements wsconn.Handler.
+func (r *reader) Ping(payload []byte) error {
+	return (*Conn)(r).Send(rawFrame(wsconn.AppendPong(nil, payload)), 0)
+}
+
+// candidate is a WebSocket that wants to take over a polling session. It
+// handles the probe, and after the upgrade passes everything on.
+type candidate struct {
+	c        *Conn
+	ws       *wsconn.Conn // set once, before reading
+	timeout  *time.Timer
+	upgraded bool // owned by the reader
+}
+
+// upgrade lets a WebSocket join a polling session.
+func (c *Conn) upgrade(w http.ResponseWriter, r *http.Request) {
+	cand := &candidate{c: c}
+	c.mu.Lock()
+	p := c.poll
+	switch {
+	case c.state != stateOpen:
+		c.mu.Unlock()
+		c.srv.refuse(w, r, unknownSID(c.id))
+		return
+	case p == nil || p.left || p.candidate != nil:
+		c.mu.Unlock()
+		c.srv.refuse(w, r, &ConnectionError{Code: BadRequest, Name: "ALREADY_UPGRADED",
+			Err: errors.New("socketeer: the session is on WebSocket, or another upgrade is under way")})
+		return
+	}
+	p.candidate = cand
+	c.mu.Unlock()
+
+	ws, early, err := c.srv.accept(w, r, false)
+	if err != nil {
+		cand.drop()
+		c.srv.refused(r, &ConnectionError{Code: BadRequest, Name: "TRANSPORT_HANDSHAKE_ERROR", Err: err})
+		return
+	}
+	c.mu.Lock()
+	cand.ws = ws
+	cand.timeout = time.AfterFunc(c.srv.o.UpgradeTimeout, cand.abort)
+	open := c.state == stateOpen
+	c.mu.Unlock()
+	if !open {
+		cand.drop()
+		_ = ws.Close()
+		return
+	}
+	if !c.srv.spawn(func() { cand.read(early) }) {
+		_ = ws.Close()
+	}
+}
+
+// read is the candidate's goroutine, and the connection's after the upgrade.
+func (u *candidate) read(early []byte) {
+	err := u.ws.Read(early, u)
+	u.drop()
+	u.c.readEnded(u.ws, err)
+	_ = u.ws.Close()
+}
+
+// drop ends the candidacy, successful or not.
+func (u *candidate) drop() {
+	u.c.mu.Lock()
+	defer u.c.mu.Unlock()
+	if u.timeout != nil {
+		u.timeout.Stop()
+	}
+	if p := u.c.poll; p != nil && p.candidate == u {
+		p.candidate, p.probed = nil, false
+	}
+}
+
+// abort closes a candidate; its reader does the rest.
+func (u *candidate) abort() {
+	u.c.mu.Lock()
+	ws := u.ws
+	if u.c.ws == ws { // it made it just now
+		ws = nil
+	}
+	u.c.mu.Unlock()
+	if ws != nil {
+		_ = ws.Close()
+	}
+}
+
+var errNotProbe = errors.New("socketeer: unexpected packet during an upgrade")
+
+// Message implements wsconn.Handler.
+func (u *candidate) Message(payload []byte, isBinary bool) error {
+	if u.upgraded {
+		return (*reader)(u.c).Message(payload, isBinary)
+	}
+	switch {
+	case isBinary:
+		return errNotProbe
+	case string(payload) == "2probe":
+		return u.probe()
+	case string(payload) == "5":
+		return u.takeOver()
+	default:
+		return errNotProbe
+	}
+}
+
+// Ping implements wsconn.Handler.
+func (u *candidate) Ping(payload []byte) error {
+	if u.upgraded {
+		return (*reader)(u.c).Ping(payload)
+	}
+	return errNotProbe // no client pings in the middle of a probe
+}
+
+// probe answers the probe, and sets a waiting poll free: the client ends
+// polling before it upgrades.
+func (u *candidate) probe() error {
+	if _, err := wsconn.NewWriter().Write(u.ws, wsconn.AppendFrame(nil, []byte("3probe"), false)); err != nil {
+		return err
+	}
+	c := u.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state != stateOpen {
+		return ErrClosed
+	}
+	c.poll.probed = true
+	c.release(c.poll)
+	return nil
+}
+
+// takeOver moves the session here.
+func (u *candidate) takeOver() error {
+	c := u.c
+	c.mu.Lock()
+	p := c.poll
+	if c.state != stateOpen || !p.probed {
+		c.mu.Unlock()
+		return errNotProbe
+	}
+	u.timeout.Stop()
+	u.upgraded = true
+	p.left, p.candidate = true, nil
+	p.wake() // a poll that is still there is told that it is over
+	c.ws = u.ws
+	schedule := c.out.n > 0 && c.corks == 0
+	if schedule {
+		c.flush = flushScheduled
+	}
+	c.mu.Unlock()
+	if schedule {
+		c.srv.flushers.add(c)
+	}
+	if up, ok := c.session.(Upgrader); ok {
+		up.Upgraded()
+	}
+	return nil
+}
