@@ -191,6 +191,18 @@ func (c *Conn) Uncork() {
 	flusherPool.Put(f)
 }
 
+// Flush writes what has been queued although the connection is corked.
+func (c *Conn) Flush() {
+	c.mu.Lock()
+	if c.flush != flushIdle || c.out.n == 0 || c.ws == nil || c.state == stateClosed {
+		c.mu.Unlock()
+		return
+	}
+	c.flush = flushScheduled
+	c.mu.Unlock()
+	c.srv.flushers.add(c)
+}
+
 // CloseAfter closes the connection (as a ForcedClose) when d has passed,
 // unless [Conn.Keep] is called before. The time is checked with the
 // heartbeat's precision.

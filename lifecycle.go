@@ -1,0 +1,355 @@
+package socketeer
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"runtime/debug"
+
+	"github.com/socketeer-io/socketeer/engineio"
+	"github.com/socketeer-io/socketeer/protocol/sio"
+)
+
+// Disconnect reasons of the namespace's layer. Those of the connection are in
+// package engineio.
+const (
+	reasonClient = "client namespace disconnect"
+	reasonServer = "server namespace disconnect"
+)
+
+func (b *inbox) push(m *Message) {
+	if b.tail == nil {
+		b.head = m
+	} else {
+		b.tail.next = m
+	}
+	b.tail = m
+	b.n++
+}
+
+func (b *inbox) pop() *Message {
+	m := b.head
+	b.head = m.next
+	if b.head == nil {
+		b.tail = nil
+	}
+	m.next = nil
+	b.n--
+	return m
+}
+
+// incoming queues an event for the handlers. While there are too many, it
+// waits: the client is not read.
+func (s *Socket) incoming(p sio.Packet) error {
+	name, err := p.Event()
+	if err != nil {
+		return err
+	}
+	m := &Message{kind: kindEvent, socket: s, data: p.Data, attachments: p.Attachments, event: name, id: p.ID}
+	if p.HasID {
+		m.ack.Store(ackWanted)
+	}
+	s.mu.Lock()
+	for s.inbox.n >= s.nsp.srv.o.maxPending && s.state.Load() == socketConnected {
+		if s.space == nil {
+			s.space = make(chan struct{})
+		}
+		space := s.space
+		s.mu.Unlock()
+		<-space
+		s.mu.Lock()
+	}
+	if s.state.Load() != socketConnected {
+		s.mu.Unlock()
+		return nil // events after a disconnect are dropped
+	}
+	s.enqueue(m)
+	return nil
+}
+
+// enqueue adds to the inbox, has it drained, and releases s.mu.
+func (s *Socket) enqueue(m *Message) {
+	s.inbox.push(m)
+	start := !s.inbox.running
+	s.inbox.running = true
+	s.mu.Unlock()
+	if start {
+		s.client.srv.pool.run(s)
+	}
+}
+
+func (s *Socket) makeSpace() {
+	if s.space != nil {
+		close(s.space)
+		s.space = nil
+	}
+}
+
+// corked implements task.
+func (s *Socket) corked() *engineio.Conn { return s.client.conn }
+
+// drain implements task.
+func (s *Socket) drain(*pool) {
+	for {
+		s.mu.Lock()
+		if s.inbox.n == 0 {
+			s.inbox.running = false
+			s.mu.Unlock()
+			return
+		}
+		m := s.inbox.pop()
+		if s.space != nil && s.inbox.n <= s.client.srv.o.maxPending/2 {
+			s.makeSpace()
+		}
+		s.mu.Unlock()
+		s.handle(m)
+	}
+}
+
+// handle runs what one message asks for.
+func (s *Socket) handle(m *Message) {
+	switch m.kind {
+	case kindConnect:
+		s.connect()
+	case kindDisconnect:
+		s.disconnected(m.reason)
+	case kindEvent:
+		s.event(m)
+	}
+}
+
+// protect runs f and turns a panic into a log line and an error.
+func (srv *Server) protect(f func() error, what, name string, s *Socket) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			sid := ""
+			if s != nil {
+				sid = s.ID()
+			}
+			srv.o.logger.Error("a handler panicked", "handler", what, "name", name, "sid", sid,
+				"panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			err = errInternal
+		}
+	}()
+	return f()
+}
+
+// event runs the handlers of an event.
+func (s *Socket) event(m *Message) {
+	tables := chain{s.nsp.handlers.load(), s.ownTable()}
+	srv := s.nsp.srv
+	err := srv.protect(func() error { return tables.handle(s.Context(), m) }, "event", m.event, s)
+	if err == nil {
+		return
+	}
+	if err != errInternal { // a panic has been logged
+		srv.o.logger.Warn("a handler failed", "event", m.event, "nsp", s.name, "sid", s.ID(), "err", err)
+	}
+	if m.WantsAck() {
+		// When it fails, the client is gone.
+		_ = m.Ack(map[string]any{"error": forClient(err).wire()})
+	}
+}
+
+func (s *Socket) ownTable() *table {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.extra == nil {
+		return nil
+	}
+	return s.extra.handlers.load()
+}
+
+// connect joins the namespace: finds it, asks the middleware, tells the
+// client, and runs the connect handlers.
+func (s *Socket) connect() {
+	srv := s.client.srv
+	n, err := srv.namespaceFor(s.Context(), s.name, s.auth)
+	if err != nil {
+		s.refused(map[string]string{"message": "Invalid namespace"})
+		return
+	}
+	s.nsp = n
+	if !n.enter() {
+		s.refused(map[string]string{"message": "Invalid namespace"})
+		return
+	}
+	connects, uses := n.registered()
+	err = srv.protect(func() error { return admit(s, uses) }, "connect middleware", n.name, s)
+	if err == nil && s.state.Load() != socketConnecting {
+		err = ErrDisconnected
+	}
+	if err != nil || !s.connected() {
+		n.exit(false)
+		if err == nil { // the client has gone
+			return
+		}
+		if forClient(err) == errInternal && err != errInternal {
+			srv.o.logger.Warn("a connect middleware failed", "nsp", n.name, "sid", s.ID(), "err", err)
+		}
+		s.refused(forClient(err).wire())
+		return
+	}
+	for _, h := range connects {
+		if err := srv.protect(func() error { return h(s.Context(), s) }, "connect", n.name, s); err != nil && err != errInternal {
+			srv.o.logger.Warn("a connect handler failed", "nsp", n.name, "sid", s.ID(), "err", err)
+		}
+	}
+}
+
+// admit runs the connect middleware.
+func admit(s *Socket, uses []func(ConnectFunc) ConnectFunc) error {
+	admitted := false
+	next := ConnectFunc(func(context.Context, *Socket) error {
+		admitted = true
+		return nil
+	})
+	for i := len(uses) - 1; i >= 0; i-- {
+		next = uses[i](next)
+	}
+	if err := next(s.Context(), s); err != nil {
+		return err
+	}
+	if !admitted {
+		return &Error{Message: "refused"}
+	}
+	return nil
+}
+
+// refused ends a socket that never connected.
+func (s *Socket) refused(e any) {
+	s.end()
+	s.client.remove(s)
+	s.client.connectError(s.name, e)
+}
+
+// connected makes the socket part of the namespace. It reports false when the
+// client has gone meanwhile.
+func (s *Socket) connected() bool {
+	data, err := json.Marshal(struct {
+		SID string `json:"sid"`
+	}{s.ID()})
+	if err != nil { // a string
+		panic(err)
+	}
+	// The client answers the CONNECT as soon as it has it, and must find the
+	// socket connected. Broadcasts must not overtake the CONNECT: so it is
+	// sent before the hub knows of the socket.
+	c := s.client
+	c.mu.Lock()
+	if c.closed || !s.state.CompareAndSwap(socketConnecting, socketConnected) {
+		c.mu.Unlock()
+		return false
+	}
+	c.joined = true
+	c.mu.Unlock()
+	c.conn.Keep()
+	_ = c.conn.Send(encode(sio.Packet{Type: sio.Connect, Namespace: s.name, Data: data}), 0)
+	s.nsp.hub.Add(&s.member) // false if it has gone already
+	s.joinWaiting()
+	return true
+}
+
+// joinWaiting joins the rooms that a middleware wanted.
+func (s *Socket) joinWaiting() {
+	s.mu.Lock()
+	var rooms []string
+	if s.extra != nil {
+		rooms = s.extra.rooms
+		s.extra.rooms = nil
+	}
+	s.mu.Unlock()
+	if len(rooms) == 0 {
+		return
+	}
+	ctx, cancel := s.nsp.srv.bounded(s.Context())
+	defer cancel()
+	if err := s.Join(ctx, rooms...); err != nil {
+		s.nsp.srv.o.logger.Warn("joining rooms failed", "nsp", s.name, "sid", s.ID(), "err", err)
+	}
+}
+
+// disconnect ends the socket for a reason, once, and tells the client of it if
+// wanted. It does not wait, and takes no lock of the hub: it may be called
+// where a broadcast finds out that a client is gone.
+func (s *Socket) disconnect(reason string, tell bool) {
+	wasConnected := s.end()
+	s.client.remove(s)
+	if !wasConnected {
+		return // connecting: its own worker finds out
+	}
+	if tell {
+		// When it fails, the client is gone.
+		_ = s.client.conn.Send(encode(sio.Packet{Type: sio.Disconnect, Namespace: s.name}), 0)
+	}
+	srv := s.nsp.srv
+	srv.pool.spawn(func() {
+		s.leaveAll()
+		s.mu.Lock()
+		s.enqueue(&Message{kind: kindDisconnect, reason: reason})
+	})
+}
+
+// end makes the socket disconnected, once; it reports whether it was connected
+// before. Its context ends, and whoever waits for its client is told.
+func (s *Socket) end() (wasConnected bool) {
+	s.mu.Lock()
+	was := s.state.Swap(socketDisconnected)
+	if was == socketDisconnected {
+		s.mu.Unlock()
+		return false
+	}
+	if s.done != nil {
+		close(s.done)
+	}
+	s.makeSpace()
+	var acks map[uint64]func(*Reply)
+	var after []*func()
+	if e := s.extra; e != nil {
+		acks, e.acks = e.acks, nil
+		after, e.after = e.after, nil
+	}
+	s.mu.Unlock()
+	for _, f := range acks {
+		f(nil)
+	}
+	for _, f := range after {
+		go (*f)()
+	}
+	return was == socketConnected
+}
+
+// leaveAll takes the socket out of its rooms, and remembers them for
+// OnDisconnecting.
+func (s *Socket) leaveAll() {
+	left, emptied := s.nsp.hub.Remove(&s.member)
+	if len(left) > 0 {
+		s.mu.Lock()
+		s.more().rooms = left
+		s.mu.Unlock()
+	}
+	s.nsp.withdraw(emptied)
+}
+
+// disconnected runs the disconnect handlers.
+func (s *Socket) disconnected(reason string) {
+	s.mu.Lock()
+	var disconnecting, disconnect []func(context.Context, string)
+	if e := s.extra; e != nil {
+		disconnecting, disconnect = e.disconnecting, e.disconnect
+	}
+	s.mu.Unlock()
+	run := func(fs []func(context.Context, string), what string) {
+		for _, f := range fs {
+			_ = s.nsp.srv.protect(func() error { f(s.Context(), reason); return nil }, what, s.name, s)
+		}
+	}
+	run(disconnecting, "disconnecting")
+	s.mu.Lock()
+	if s.extra != nil {
+		s.extra.rooms = nil
+	}
+	s.mu.Unlock()
+	run(disconnect, "disconnect")
+	s.nsp.exit(true)
+}

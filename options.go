@@ -1,0 +1,156 @@
+package socketeer
+
+import (
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/rs/cors"
+
+	"github.com/socketeer-io/socketeer/adapter"
+	"github.com/socketeer-io/socketeer/engineio"
+)
+
+// Option configures a [Server].
+type Option func(*options)
+
+type options struct {
+	path           string
+	adapter        adapter.Factory
+	logger         *slog.Logger
+	connectTimeout time.Duration
+	maxAttachments int
+	maxPending     int
+	maxNamespaces  int
+	requestTimeout time.Duration
+	cleanup        bool
+	client         fs.FS
+	engine         engineio.Options
+}
+
+func defaults() options {
+	return options{
+		path:           "/socket.io/",
+		adapter:        adapter.Memory{},
+		logger:         slog.New(slog.DiscardHandler),
+		connectTimeout: 45 * time.Second,
+		maxPending:     256,
+		maxNamespaces:  10_000,
+		requestTimeout: 5 * time.Second,
+	}
+}
+
+// WithPath sets the path of all requests. Default "/socket.io/".
+func WithPath(path string) Option { return func(o *options) { o.path = path } }
+
+// WithAdapter connects the server's namespaces to a cluster. Default
+// [adapter.Memory]: the server is alone.
+func WithAdapter(f adapter.Factory) Option { return func(o *options) { o.adapter = f } }
+
+// WithLogger sets where the server logs. Default: nowhere.
+func WithLogger(l *slog.Logger) Option { return func(o *options) { o.logger = l } }
+
+// WithConnectTimeout sets how long a client may stay without joining a
+// namespace. Default 45 s.
+func WithConnectTimeout(d time.Duration) Option { return func(o *options) { o.connectTimeout = d } }
+
+// WithPingInterval sets the time between heartbeats. Default 25 s.
+func WithPingInterval(d time.Duration) Option { return func(o *options) { o.engine.PingInterval = d } }
+
+// WithPingTimeout sets how long a client may take to answer a heartbeat.
+// Default 20 s.
+func WithPingTimeout(d time.Duration) Option { return func(o *options) { o.engine.PingTimeout = d } }
+
+// WithUpgradeTimeout bounds an unfinished upgrade to WebSocket. Default 10 s.
+func WithUpgradeTimeout(d time.Duration) Option {
+	return func(o *options) { o.engine.UpgradeTimeout = d }
+}
+
+// WithMaxPayload sets the largest message accepted, in bytes, also for a
+// message with all its attachments. Default 1,000,000 (maxHttpBufferSize in
+// JavaScript).
+func WithMaxPayload(n int64) Option { return func(o *options) { o.engine.MaxPayload = n } }
+
+// WithMaxAttachments sets how many binary attachments a packet may have.
+// Default 10.
+func WithMaxAttachments(n int) Option { return func(o *options) { o.maxAttachments = n } }
+
+// WithMaxPending sets how many events of one socket may wait for its handlers.
+// When there are more, nothing is read from its client until there are fewer.
+// Default 256.
+func WithMaxPending(n int) Option { return func(o *options) { o.maxPending = n } }
+
+// WithSendBuffer sets how many bytes may wait for one client before it is
+// disconnected as a slow consumer. Default 1 MiB.
+func WithSendBuffer(bytes int) Option { return func(o *options) { o.engine.SendBuffer = bytes } }
+
+// WithTransports sets the transports allowed. Default "polling" and
+// "websocket".
+func WithTransports(names ...string) Option {
+	return func(o *options) { o.engine.Transports = names }
+}
+
+// WithoutUpgrades keeps clients on the transport they came with.
+func WithoutUpgrades() Option { return func(o *options) { o.engine.NoUpgrades = true } }
+
+// WithCORS lets browsers in from other origins; it also decides which origins
+// may open a WebSocket. Default: only pages of the server's own origin.
+func WithCORS(c cors.Options) Option { return func(o *options) { o.engine.CORS = &c } }
+
+// WithCookie sends a cookie with the session id in polling handshakes, for
+// load balancers that want one. An empty name means "io".
+func WithCookie(c http.Cookie) Option { return func(o *options) { o.engine.Cookie = &c } }
+
+// WithoutHTTPCompression turns the compression of poll responses off.
+func WithoutHTTPCompression() Option { return func(o *options) { o.engine.NoCompression = true } }
+
+// WithPerMessageDeflate compresses WebSocket messages of at least threshold
+// bytes (0: 1024) for clients that offer it. Default off: it costs more than
+// it saves for small messages.
+func WithPerMessageDeflate(threshold int) Option {
+	return func(o *options) {
+		o.engine.PerMessageDeflate = &engineio.PerMessageDeflate{Threshold: threshold}
+	}
+}
+
+// WithAllowRequest sets a function that is asked before a session is opened.
+// An error refuses it; the client sees the text only of an
+// [*engineio.Refusal].
+func WithAllowRequest(f func(*http.Request) error) Option {
+	return func(o *options) { o.engine.AllowRequest = f }
+}
+
+// WithHeaders sets functions that may add headers: initial to the response
+// that opens a session, every to each response. Either may be nil.
+func WithHeaders(initial, every func(http.Header, *http.Request)) Option {
+	return func(o *options) { o.engine.InitialHeaders, o.engine.Headers = initial, every }
+}
+
+// WithConnectionErrors sets a function that is told of every refused request.
+func WithConnectionErrors(f func(*engineio.ConnectionError)) Option {
+	return func(o *options) { o.engine.OnConnectionError = f }
+}
+
+// WithSessionID sets the function that makes Engine.IO session ids, which must
+// be unguessable. Default: the node's tag and 12 random bytes.
+func WithSessionID(f func(*http.Request) (string, error)) Option {
+	return func(o *options) { o.engine.GenerateID = f }
+}
+
+// WithRequestTimeout bounds requests to other nodes whose context has no
+// deadline. Default 5 s.
+func WithRequestTimeout(d time.Duration) Option { return func(o *options) { o.requestTimeout = d } }
+
+// WithCleanupEmptyChildNamespaces removes the namespaces that [Server.OfFunc]
+// and [Server.OfPattern] made when their last socket leaves. Default off, as
+// in JavaScript.
+func WithCleanupEmptyChildNamespaces() Option { return func(o *options) { o.cleanup = true } }
+
+// WithMaxNamespaces bounds how many namespaces clients can have made by
+// [Server.OfFunc] and [Server.OfPattern]. Default 10,000.
+func WithMaxNamespaces(n int) Option { return func(o *options) { o.maxNamespaces = n } }
+
+// WithClient serves the JavaScript client from a file system that holds
+// socket.io.js and its variants, under the server's path. Default: not served.
+func WithClient(files fs.FS) Option { return func(o *options) { o.client = files } }

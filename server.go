@@ -1,0 +1,385 @@
+// Package socketeer is a Socket.IO server that scales out.
+//
+// Stock Socket.IO clients (protocol revision 5, on Engine.IO revision 4)
+// connect to any of a cluster's nodes; rooms, broadcasts, acknowledgements and
+// the other operations work across all of them, by the adapter that
+// [WithAdapter] names.
+//
+// # Delivery
+//
+// A message is delivered at most once. Messages to one client keep the order
+// in which one goroutine sent them, across transports and nodes. A client that
+// is not connected gets nothing, and one that does not read fast enough is
+// disconnected when its send buffer is full.
+package socketeer
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/socketeer-io/socketeer/adapter"
+	"github.com/socketeer-io/socketeer/engineio"
+	"github.com/socketeer-io/socketeer/internal/hub"
+)
+
+// Server is a Socket.IO server: an http.Handler to be mounted at its path, and
+// the methods of its namespace "/". Make one with [NewServer].
+type Server struct {
+	*Namespace // "/"
+
+	o        options
+	tag      string
+	engine   *engineio.Server
+	files    *clientFiles // nil when not served
+	pool     *pool
+	draining atomic.Bool
+
+	mu         sync.Mutex // guards the rest
+	namespaces map[string]*Namespace
+	opening    map[string]chan struct{} // namespaces about to exist
+	children   int                      // namespaces made by dynamics
+	dynamics   []*Dynamic
+	created    []func(*Namespace)
+	closed     bool
+}
+
+// NewServer returns a server. It does nothing until requests come, and is to
+// be closed by Shutdown or Close.
+func NewServer(opts ...Option) (*Server, error) {
+	o := defaults()
+	for _, opt := range opts {
+		opt(&o)
+	}
+	s := &Server{o: o, pool: &pool{}, namespaces: map[string]*Namespace{}, opening: map[string]chan struct{}{}}
+	if node, ok := o.adapter.(adapter.Node); ok {
+		s.tag = node.Tag()
+	} else {
+		s.tag = randomID(3)
+	}
+	if o.client != nil {
+		s.files = &clientFiles{files: o.client}
+	}
+	engine := o.engine
+	engine.Path, engine.Logger, engine.NodeTag = o.path, o.logger, s.tag
+	allow := engine.AllowRequest
+	engine.AllowRequest = func(r *http.Request) error {
+		if s.draining.Load() {
+			return &engineio.Refusal{Message: "Server is shutting down"}
+		}
+		if allow != nil {
+			return allow(r)
+		}
+		return nil
+	}
+	var err error
+	if s.engine, err = engineio.NewServer(engine, s.accept); err != nil {
+		return nil, err
+	}
+	ctx, cancel := s.bounded(context.Background())
+	defer cancel()
+	if s.Namespace, err = s.open(ctx, "/", nil); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// ServeHTTP serves what is under the server's path: the protocol, and the
+// JavaScript client if there is one.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case !strings.HasPrefix(r.URL.Path, s.o.path):
+		http.NotFound(w, r)
+	case s.files != nil && s.files.wants(r):
+		s.files.ServeHTTP(w, r)
+	default:
+		s.engine.ServeHTTP(w, r)
+	}
+}
+
+// Engine returns the Engine.IO server underneath, for its connections and
+// counters.
+func (s *Server) Engine() *engineio.Server { return s.engine }
+
+// Of returns the namespace of this name, and makes it if there is none. A
+// leading slash may be left out. When the cluster cannot be reached, the
+// namespace works on this node alone, which is logged; use Open to be told.
+func (s *Server) Of(name string) *Namespace {
+	ctx, cancel := s.bounded(context.Background())
+	defer cancel()
+	n, err := s.Open(ctx, name)
+	if err == nil {
+		return n
+	}
+	s.o.logger.Error("namespace is not part of the cluster", "nsp", name, "err", err)
+	return s.newNamespace(normalize(name), alone{}, nil)
+}
+
+// alone is the adapter of a namespace that did not get one.
+type alone struct{ adapter.Adapter }
+
+func (alone) Publish(*adapter.Message) error { return errNoCluster }
+func (alone) Request(context.Context, *adapter.Message, func(adapter.Response)) error {
+	return errNoCluster
+}
+func (alone) Join(context.Context, string) error { return nil }
+func (alone) Leave(string)                       {}
+func (alone) Close() error                       { return nil }
+
+var errNoCluster = errors.New("socketeer: namespace is not part of the cluster")
+
+func normalize(name string) string {
+	if !strings.HasPrefix(name, "/") {
+		return "/" + name
+	}
+	return name
+}
+
+// Open is Of, with an error when the namespace could not be connected to the
+// cluster.
+func (s *Server) Open(ctx context.Context, name string) (*Namespace, error) {
+	return s.open(ctx, normalize(name), nil)
+}
+
+// Namespaces yields the namespaces that exist now on this node.
+func (s *Server) Namespaces() iter.Seq[*Namespace] {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Values(slices.Collect(maps.Values(s.namespaces)))
+}
+
+// OnNamespace registers a function that is called for each namespace made from
+// now on, before any of its sockets connects.
+func (s *Server) OnNamespace(f func(*Namespace)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.created = append(s.created, f)
+}
+
+// open finds or makes a namespace. Several callers wait for one of them.
+func (s *Server) open(ctx context.Context, name string, parent *Dynamic) (*Namespace, error) {
+	for {
+		s.mu.Lock()
+		if s.closed {
+			s.mu.Unlock()
+			return nil, ErrServerClosed
+		}
+		if n := s.namespaces[name]; n != nil {
+			s.mu.Unlock()
+			return n, nil
+		}
+		wait, ok := s.opening[name]
+		if !ok {
+			if parent != nil && s.children >= s.o.maxNamespaces {
+				s.mu.Unlock()
+				return nil, fmt.Errorf("socketeer: there are %d dynamic namespaces already", s.children)
+			}
+			s.opening[name] = make(chan struct{})
+			s.mu.Unlock()
+			return s.create(ctx, name, parent)
+		}
+		s.mu.Unlock()
+		select {
+		case <-wait:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// create makes a namespace that is marked as opening.
+func (s *Server) create(ctx context.Context, name string, parent *Dynamic) (*Namespace, error) {
+	n := s.newNamespace(name, nil, parent)
+	a, err := s.o.adapter.Open(ctx, name, (*local)(n))
+	s.mu.Lock()
+	close(s.opening[name])
+	delete(s.opening, name)
+	if err == nil && s.closed {
+		err = errors.Join(ErrServerClosed, a.Close())
+	}
+	if err != nil {
+		s.mu.Unlock()
+		return nil, err
+	}
+	n.adapter = a
+	s.namespaces[name] = n
+	if parent != nil {
+		s.children++
+	}
+	created := slices.Clone(s.created)
+	s.mu.Unlock()
+	for _, f := range created {
+		f(n)
+	}
+	return n, nil
+}
+
+func (s *Server) newNamespace(name string, a adapter.Adapter, parent *Dynamic) *Namespace {
+	n := &Namespace{srv: s, name: name, adapter: a, hub: hub.New[*Socket](), parent: parent}
+	n.Broadcaster.nsp = n
+	if parent != nil {
+		n.handlers.copyFrom(parent.handlers.load())
+		n.connects, n.uses = parent.registered()
+	}
+	return n
+}
+
+// namespaceFor finds the namespace that a client wants to join, or makes it if
+// a dynamic one allows.
+func (s *Server) namespaceFor(ctx context.Context, name string, auth json.RawMessage) (*Namespace, error) {
+	s.mu.Lock()
+	n, dynamics := s.namespaces[name], s.dynamics
+	s.mu.Unlock()
+	if n != nil {
+		return n, nil
+	}
+	if auth == nil {
+		auth = json.RawMessage("{}")
+	}
+	for _, d := range dynamics {
+		var allowed bool
+		err := s.protect(func() (err error) {
+			allowed, err = d.allow(ctx, name, auth)
+			return err
+		}, "dynamic namespace", name, nil)
+		if err != nil || !allowed {
+			continue
+		}
+		ctx, cancel := s.bounded(ctx)
+		defer cancel()
+		n, err := s.open(ctx, name, d)
+		if err != nil {
+			s.o.logger.Error("namespace could not be made", "nsp", name, "err", err)
+		}
+		return n, err
+	}
+	return nil, errors.New("socketeer: no such namespace")
+}
+
+func (s *Server) removeNamespace(n *Namespace) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.namespaces[n.name] == n {
+		delete(s.namespaces, n.name)
+		s.children--
+	}
+}
+
+// bounded gives ctx the time that a request to other nodes may take.
+func (s *Server) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, s.o.requestTimeout)
+}
+
+// within gives ctx a bound: d if set, else the default if it has none.
+func (s *Server) within(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	if d > 0 {
+		return context.WithTimeout(ctx, d)
+	}
+	if _, ok := ctx.Deadline(); ok {
+		return context.WithCancel(ctx)
+	}
+	return s.bounded(ctx)
+}
+
+func (s *Server) maxPayload() int64 {
+	if n := s.o.engine.MaxPayload; n > 0 {
+		return n
+	}
+	return 1_000_000
+}
+
+// newID returns a new Socket.IO id.
+func (s *Server) newID() string { return s.tag + randomID(12) }
+
+func randomID(n int) string {
+	b := make([]byte, n)
+	rand.Read(b) // never fails
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+// Shutdown drains the server: it refuses new sessions at once, closes those it
+// has at an even pace over nine tenths of the time until ctx's deadline (over
+// WithRequestTimeout if it has none), so that they do not all come to the other
+// nodes at once, and then closes as Close does. When ctx is cancelled, the rest
+// is closed at once, and the context's cause returned.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.draining.Store(true)
+	window := s.o.requestTimeout
+	if deadline, ok := ctx.Deadline(); ok {
+		window = time.Until(deadline) * 9 / 10
+	}
+	err := s.pace(ctx, window)
+	if e := s.close(ctx); err == nil {
+		err = e
+	}
+	return err
+}
+
+// pace closes all connections, evenly over the window.
+func (s *Server) pace(ctx context.Context, window time.Duration) error {
+	conns := slices.Collect(s.engine.Conns())
+	if len(conns) == 0 {
+		return nil
+	}
+	start := time.Now()
+	t := time.NewTicker(10 * time.Millisecond)
+	defer t.Stop()
+	for done := 0; done < len(conns); {
+		due := len(conns)
+		if passed := time.Since(start); passed < window {
+			due = int(int64(len(conns)) * int64(passed) / int64(window))
+		}
+		for ; done < due; done++ {
+			conns[done].CloseReason(engineio.ServerShutdown)
+		}
+		if done == len(conns) {
+			break
+		}
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+// closeGrace is how long Close waits for handlers to return.
+const closeGrace = 5 * time.Second
+
+// Close disconnects everyone, as "server shutting down", waits up to five
+// seconds for handlers to return, and leaves the cluster. It is idempotent. Do
+// not call it from a handler.
+func (s *Server) Close() error {
+	s.draining.Store(true)
+	ctx, cancel := context.WithTimeout(context.Background(), closeGrace)
+	defer cancel()
+	return s.close(ctx)
+}
+
+func (s *Server) close(ctx context.Context) error {
+	err := s.engine.Close(ctx)
+	s.pool.close(ctx)
+	s.mu.Lock()
+	s.closed = true
+	namespaces := slices.Collect(maps.Values(s.namespaces))
+	clear(s.namespaces)
+	s.mu.Unlock()
+	for _, n := range namespaces {
+		if e := n.adapter.Close(); e != nil && err == nil {
+			err = e
+		}
+	}
+	return err
+}
