@@ -17,6 +17,14 @@ const (
 	reasonServer = "server namespace disconnect"
 )
 
+// inbox is a queue of messages that are handled one after the other. Its zero
+// value is empty.
+type inbox struct {
+	head, tail *Message
+	n          int
+	running    bool // a worker is at it, or will be
+}
+
 func (b *inbox) push(m *Message) {
 	if b.tail == nil {
 		b.head = m
@@ -38,8 +46,8 @@ func (b *inbox) pop() *Message {
 	return m
 }
 
-// incoming queues an event for the handlers. While there are too many, it
-// waits: the client is not read.
+// incoming queues an event for the handlers. While there are too many, the
+// client is not read.
 func (s *Socket) incoming(p sio.Packet) error {
 	name, err := p.Event()
 	if err != nil {
@@ -50,18 +58,13 @@ func (s *Socket) incoming(p sio.Packet) error {
 		m.ack.Store(ackWanted)
 	}
 	s.mu.Lock()
-	for s.inbox.n >= s.nsp.srv.o.maxPending && s.state.Load() == socketConnected {
-		if s.space == nil {
-			s.space = make(chan struct{})
-		}
-		space := s.space
-		s.mu.Unlock()
-		<-space
-		s.mu.Lock()
-	}
 	if s.state.Load() != socketConnected {
 		s.mu.Unlock()
 		return nil // events after a disconnect are dropped
+	}
+	if s.inbox.n >= s.client.srv.o.maxPending && !s.full {
+		s.full = true
+		s.client.conn.Pause()
 	}
 	s.enqueue(m)
 	return nil
@@ -78,10 +81,11 @@ func (s *Socket) enqueue(m *Message) {
 	}
 }
 
+// makeSpace ends the pause of a full inbox. With s.mu held.
 func (s *Socket) makeSpace() {
-	if s.space != nil {
-		close(s.space)
-		s.space = nil
+	if s.full {
+		s.full = false
+		s.client.conn.Resume()
 	}
 }
 
@@ -89,7 +93,7 @@ func (s *Socket) makeSpace() {
 func (s *Socket) corked() *engineio.Conn { return s.client.conn }
 
 // drain implements task.
-func (s *Socket) drain(*pool) {
+func (s *Socket) drain() {
 	for {
 		s.mu.Lock()
 		if s.inbox.n == 0 {
@@ -98,7 +102,7 @@ func (s *Socket) drain(*pool) {
 			return
 		}
 		m := s.inbox.pop()
-		if s.space != nil && s.inbox.n <= s.client.srv.o.maxPending/2 {
+		if s.full && s.inbox.n <= s.client.srv.o.maxPending/2 {
 			s.makeSpace()
 		}
 		s.mu.Unlock()
@@ -287,6 +291,7 @@ func (s *Socket) disconnect(reason string, tell bool) {
 		s.leaveAll()
 		s.mu.Lock()
 		s.enqueue(&Message{kind: kindDisconnect, reason: reason})
+		srv.pool.kick()
 	})
 }
 

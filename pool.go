@@ -10,100 +10,151 @@ import (
 	"github.com/socketeer-io/socketeer/engineio"
 )
 
-// inbox is a queue of messages that are handled one after the other, by a
-// worker of the pool as long as there are any. Its zero value is empty.
-type inbox struct {
-	head, tail *Message
-	n          int
-	running    bool
-}
-
 // task is somebody with an inbox.
 type task interface {
 	// drain handles what is in the inbox until it is empty.
-	drain(p *pool)
+	drain()
 	// corked returns the connection whose writes are held back meanwhile.
 	corked() *engineio.Conn
 }
 
-// pool runs handlers. Its workers keep their grown stacks, so that the many
-// goroutines that read connections can keep small ones. A handler may block:
-// there are as many workers as it takes.
-type pool struct {
-	mu      sync.Mutex
-	idle    []*worker // last in, first out
-	busy    []*worker
-	closed  bool
-	workers sync.WaitGroup
+type funcTask func()
 
-	watching bool
+func (f funcTask) drain()                 { f() }
+func (f funcTask) corked() *engineio.Conn { return nil }
+
+// pool runs handlers. What was read together is handed to a few workers in
+// batches, because handlers are mostly quick and waking somebody for each would
+// cost more than they do. Handlers may also block: the watchdog sees who has not
+// got on for a tick, and lets others have the rest of its batch, one each.
+// While that happens, batches are not made at all.
+//
+// Lock order: pool.mu, then worker.mu. Both are held for moments.
+type pool struct {
+	mu       sync.Mutex
+	queue    []task    // until kick
+	idle     []*worker // last in, first out
+	busy     []*worker
+	closed   bool
 	rested   chan struct{} // close waits for the workers to rest
+	workers  sync.WaitGroup
+	watching bool
+	blocking int // ticks for which handlers are taken to block
 }
 
 type worker struct {
-	task chan task
-	// state is odd while a task runs, and another number for each: what the
-	// watchdog needs to tell a long task from many short ones.
+	wake chan struct{}
+	at   int // in pool.busy, guarded by pool.mu
+
+	// state is odd while a task runs, and another number for each: it tells a
+	// long task from many short ones.
 	state atomic.Uint64
 	conn  atomic.Pointer[engineio.Conn]
 	seen  uint64 // owned by the watchdog
-	at    int    // in pool.busy
+
+	mu    sync.Mutex
+	tasks []task // what is left of its batch, in order
 }
+
+// maxBatch is how many tasks one worker gets at a time.
+const maxBatch = 16
 
 // maxIdle is how many workers are kept without work.
 func maxIdle() int { return 8 * runtime.GOMAXPROCS(0) }
 
-// run has a worker drain t. After close it does nothing.
+// run has a worker drain t, soon: at the next kick. After close it does
+// nothing.
 func (p *pool) run(t task) {
 	p.mu.Lock()
-	if p.closed {
-		p.mu.Unlock()
+	if !p.closed {
+		p.queue = append(p.queue, t)
+	}
+	p.mu.Unlock()
+}
+
+// spawn runs f on a worker, at once.
+func (p *pool) spawn(f func()) {
+	p.run(funcTask(f))
+	p.kick()
+}
+
+// kick hands out what has been queued.
+func (p *pool) kick() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := len(p.queue)
+	if n == 0 {
 		return
 	}
+	procs := runtime.GOMAXPROCS(0)
+	size := min((n+procs-1)/procs, maxBatch)
+	if p.blocking > 0 {
+		size = 1
+	}
+	for from := 0; from < n; from += size {
+		p.assign(p.queue[from:min(from+size, n)])
+	}
+	clear(p.queue)
+	p.queue = p.queue[:0]
+	if !p.watching {
+		p.watching = true
+		p.workers.Go(p.watch)
+	}
+}
+
+// assign gives tasks to an idle worker, or a new one. With p.mu held.
+func (p *pool) assign(tasks []task) {
 	var w *worker
 	if n := len(p.idle); n > 0 {
 		w = p.idle[n-1]
 		p.idle[n-1] = nil
 		p.idle = p.idle[:n-1]
 	} else {
-		w = &worker{task: make(chan task, 1)}
+		w = &worker{wake: make(chan struct{}, 1)}
 		p.workers.Go(func() { p.work(w) })
 	}
+	w.tasks = append(w.tasks[:0], tasks...) // idle: nobody else looks at it
 	w.at = len(p.busy)
 	p.busy = append(p.busy, w)
-	if !p.watching {
-		p.watching = true
-		p.workers.Go(p.watch)
-	}
-	p.mu.Unlock()
-	w.task <- t
+	w.wake <- struct{}{}
 }
 
-// spawn runs f on a worker.
-func (p *pool) spawn(f func()) { p.run(funcTask(f)) }
-
-type funcTask func()
-
-func (f funcTask) drain(*pool)            { f() }
-func (f funcTask) corked() *engineio.Conn { return nil }
-
 func (p *pool) work(w *worker) {
-	for t := range w.task {
-		conn := t.corked()
-		if conn != nil {
-			conn.Cork()
-			w.conn.Store(conn)
-		}
-		w.state.Add(1)
-		t.drain(p)
-		w.state.Add(1)
-		if conn != nil {
-			w.conn.Store(nil)
-			conn.Uncork()
+	for range w.wake {
+		for t := w.next(); t != nil; t = w.next() {
+			w.do(t)
 		}
 		if !p.rest(w) {
 			return
 		}
+	}
+}
+
+// next takes the next task of the batch, nil at its end.
+func (w *worker) next() task {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.tasks) == 0 {
+		return nil
+	}
+	t := w.tasks[0]
+	w.tasks[0] = nil
+	w.tasks = w.tasks[1:]
+	return t
+}
+
+func (w *worker) do(t task) {
+	conn := t.corked()
+	if conn != nil {
+		conn.Cork()
+		w.conn.Store(conn)
+	}
+	w.state.Add(1)
+	t.drain()
+	w.state.Add(1)
+	if conn != nil {
+		w.conn.Store(nil)
+		conn.Uncork()
 	}
 }
 
@@ -127,48 +178,72 @@ func (p *pool) rest(w *worker) bool {
 	return true
 }
 
-// uncorkAfter is how long what a handler sent to its own client may wait for
-// the handler to end; at most twice as long.
-const uncorkAfter = time.Millisecond
+const (
+	// tick is how long a task may run before it counts as one that blocks:
+	// then what it has written leaves, and what waits behind it goes to
+	// others. At most twice as long.
+	tick = time.Millisecond
+	// blockingTicks is how long the pool expects more of the kind.
+	blockingTicks = 1000
+	// quietTicks is how long the watchdog outlasts the work.
+	quietTicks = 100
+)
 
-// quietTicks is how long the watchdog outlasts the work.
-const quietTicks = 100
-
-// watch sends what handlers that take their time have written so far. It runs
-// only while there are handlers at work.
+// watch looks after tasks that take their time. It runs only while there is
+// work.
 func (p *pool) watch() {
-	t := time.NewTicker(uncorkAfter)
+	t := time.NewTicker(tick)
 	defer t.Stop()
 	var late []*engineio.Conn
 	quiet := 0
 	for range t.C {
 		p.mu.Lock()
-		if len(p.busy) > 0 {
+		if len(p.busy)+len(p.queue) > 0 {
 			quiet = 0
 		} else if quiet++; quiet > quietTicks || p.closed {
 			p.watching = false
 			p.mu.Unlock()
 			return
 		}
-		for _, w := range p.busy {
-			state := w.state.Load()
-			if conn := w.conn.Load(); state&1 == 1 && state == w.seen && conn != nil {
-				late = append(late, conn)
-			}
-			w.seen = state
-		}
+		p.blocking = max(p.blocking-1, 0)
+		late = p.stuck(late[:0])
 		p.mu.Unlock()
+		p.kick() // in case somebody else forgot
 		for i, conn := range late {
 			conn.Flush()
 			late[i] = nil
 		}
-		late = late[:0]
 	}
+}
+
+// stuck finds the workers that are still with the task of the last tick, gives
+// the rest of their batches to others, and returns whose writes are held
+// back. With p.mu held.
+func (p *pool) stuck(late []*engineio.Conn) []*engineio.Conn {
+	for _, w := range p.busy {
+		state := w.state.Load()
+		if state&1 == 1 && state == w.seen {
+			if conn := w.conn.Load(); conn != nil {
+				late = append(late, conn)
+			}
+			w.mu.Lock()
+			if len(w.tasks) > 0 {
+				p.blocking = blockingTicks
+				p.queue = append(p.queue, w.tasks...)
+				clear(w.tasks)
+				w.tasks = w.tasks[:0]
+			}
+			w.mu.Unlock()
+		}
+		w.seen = state
+	}
+	return late
 }
 
 // close waits until all handlers have returned, or ctx has ended, and lets the
 // workers go.
 func (p *pool) close(ctx context.Context) {
+	p.kick()
 	p.mu.Lock()
 	for len(p.busy) > 0 && ctx.Err() == nil {
 		if p.rested == nil {
@@ -180,11 +255,12 @@ func (p *pool) close(ctx context.Context) {
 		case <-rested:
 		case <-ctx.Done():
 		}
+		p.kick()
 		p.mu.Lock()
 	}
 	p.closed = true
 	for _, w := range p.idle {
-		close(w.task)
+		close(w.wake)
 	}
 	p.idle = nil
 	abandoned := len(p.busy) > 0

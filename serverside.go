@@ -86,6 +86,7 @@ func (n *Namespace) serverSideEvent(m *adapter.Message, reply func(adapter.Respo
 	n.mu.Unlock()
 	if start {
 		n.srv.pool.run((*serverSideTask)(n))
+		n.srv.pool.kick()
 	}
 }
 
@@ -94,7 +95,7 @@ type serverSideTask Namespace
 
 func (t *serverSideTask) corked() *engineio.Conn { return nil }
 
-func (t *serverSideTask) drain(*pool) {
+func (t *serverSideTask) drain() {
 	n := (*Namespace)(t)
 	for {
 		n.mu.Lock()

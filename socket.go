@@ -29,7 +29,7 @@ type Socket struct {
 
 	mu    sync.Mutex // guards the rest
 	inbox inbox
-	space chan struct{} // somebody waits for the inbox to have room
+	full  bool          // the inbox is, and the client paused
 	done  chan struct{} // made when asked for
 	extra *extra        // what most sockets do not have
 }

@@ -46,10 +46,9 @@ var (
 // Session is the user of a connection.
 type Session interface {
 	// Message is called for each message of the client, in order and never
-	// concurrently. The data is valid only during the call. While it blocks,
-	// nothing more is read from this client and its heartbeat is suspended;
-	// it must return once Close has been called. An error closes the
-	// connection as a ForcedClose.
+	// concurrently, until Close. The data is valid only during the call. It
+	// must not wait: other clients are read by the same goroutine; see
+	// [Conn.Pause]. An error closes the connection as a ForcedClose.
 	Message(data []byte, isBinary bool) error
 	// Close is called once, when the connection has ended: no message can be
 	// sent from then on. A Message may be running at that time.
@@ -66,7 +65,7 @@ const (
 	flushIdle      = iota
 	flushScheduled // waiting for a flusher
 	flushBusy      // being written
-	flushBlocked   // being written by a goroutine that waits for the kernel
+	flushBlocked   // waiting for the kernel to have room
 )
 
 // Conn is a client's connection, across its transports. All methods may be
@@ -78,6 +77,9 @@ type Conn struct {
 	session Session     // set before the first message
 	shard   uint32      // which flusher
 	heard   atomic.Bool // something came in since the last ping
+	over    atomic.Bool // the session has been told of the end
+	paused  atomic.Bool // pauses > 0
+	waits   atomic.Bool // a flush wants to know when there is room
 
 	timer timer // guarded by the wheel
 
@@ -87,9 +89,12 @@ type Conn struct {
 	state    uint8
 	flush    uint8
 	corks    uint8
-	extended bool         // the pong deadline has been moved once
-	ws       *wsconn.Conn // nil while polling
-	poll     *polling     // nil on WebSocket
+	pauses   uint8
+	again    bool          // there was room while a flush was under way
+	resume   chan struct{} // closed when pauses is 0 again
+	extended bool          // the pong deadline has been moved once
+	ws       *wsconn.Conn  // nil while polling
+	poll     *polling      // nil on WebSocket
 	out      queue
 	pingAt   time.Duration // since the server's start; when to ping next
 	pongBy   time.Duration // 0: no pong is owed
@@ -203,6 +208,56 @@ func (c *Conn) Flush() {
 	c.srv.flushers.add(c)
 }
 
+// Pause stops reading from the client, until Resume is called as often. A
+// little more may still come: what has been read from the socket already. The
+// client's heartbeat is suspended meanwhile.
+func (c *Conn) Pause() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.pauses++
+	if c.resume == nil {
+		c.resume = make(chan struct{})
+	}
+	c.paused.Store(true)
+}
+
+// Resume ends Pause.
+func (c *Conn) Resume() {
+	c.mu.Lock()
+	if c.pauses > 0 {
+		c.pauses--
+	}
+	ws := c.ws
+	resumed := c.pauses == 0 && c.unpause()
+	c.mu.Unlock()
+	if resumed && ws != nil {
+		ws.Again()
+	}
+}
+
+func (c *Conn) unpause() bool {
+	if c.resume == nil {
+		return false
+	}
+	close(c.resume)
+	c.resume = nil
+	c.paused.Store(false)
+	return true
+}
+
+// resumed returns nil, or a channel that is closed when reading may go on.
+func (c *Conn) resumed() <-chan struct{} {
+	if !c.paused.Load() {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.resume == nil { // just now
+		return nil
+	}
+	return c.resume
+}
+
 // CloseAfter closes the connection (as a ForcedClose) when d has passed,
 // unless [Conn.Keep] is called before. The time is checked with the
 // heartbeat's precision.
@@ -282,6 +337,7 @@ func (c *Conn) destroy() bool {
 	c.state = stateClosed
 	c.out.clear()
 	c.out.off = 0
+	c.unpause()
 	ws, p := c.ws, c.poll
 	var candidate *candidate
 	if p != nil {
@@ -302,6 +358,7 @@ func (c *Conn) destroy() bool {
 
 // ended tells the session, once.
 func (c *Conn) ended(reason Reason, err error) {
+	c.over.Store(true)
 	c.srv.stats.closed(reason)
 	c.session.Close(reason, err)
 }
@@ -309,6 +366,9 @@ func (c *Conn) ended(reason Reason, err error) {
 // packet handles one decoded packet of the client. An error has ended the
 // connection.
 func (c *Conn) packet(p eio.Packet) error {
+	if c.over.Load() {
+		return ErrClosed
+	}
 	if !c.heard.Load() {
 		c.heard.Store(true)
 	}
@@ -393,8 +453,7 @@ func (c *Conn) heartbeat(now time.Duration) time.Duration {
 	case now < c.pongBy:
 		return c.pongBy
 	}
-	if c.recv.TryLock() {
-		c.recv.Unlock()
+	if c.pauses == 0 {
 		if c.extended || !c.heard.Load() {
 			return 0
 		}

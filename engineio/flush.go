@@ -3,8 +3,6 @@ package engineio
 import (
 	"runtime"
 	"sync"
-
-	"github.com/socketeer-io/socketeer/internal/wsconn"
 )
 
 // flushers write what has been queued: a few workers that take turns over
@@ -67,21 +65,18 @@ func (s *flushShard) run(stop <-chan struct{}) {
 const scratchSize = 64 << 10
 
 // flusher writes out queues. It belongs to one goroutine.
-type flusher struct {
-	w       *wsconn.Writer
-	scratch []byte
-}
+type flusher struct{ scratch []byte }
 
-func newFlusher() *flusher {
-	return &flusher{w: wsconn.NewWriter(), scratch: make([]byte, 0, scratchSize)}
-}
+func newFlusher() *flusher { return &flusher{scratch: make([]byte, 0, scratchSize)} }
 
 var flusherPool = sync.Pool{New: func() any { return newFlusher() }}
 
-// flush writes c's queue without waiting. What the kernel does not take is
-// left to a goroutine that waits for it: only a slow reader costs one.
+// flush writes c's queue without waiting. When the kernel does not take all,
+// the poller says when to go on; a connection without a poller gets a
+// goroutine for each flush, because writing to it may block.
 func (f *flusher) flush(c *Conn) {
 	c.mu.Lock()
+	retried := false
 	for {
 		ws := c.ws
 		b := c.out.gather(f.scratch, ws.Deflate(), c.srv.o.deflateThreshold())
@@ -89,30 +84,59 @@ func (f *flusher) flush(c *Conn) {
 			c.drained()
 			return
 		}
-		if !ws.CanTry() {
-			break
-		}
 		c.flush = flushBusy
+		c.again = false
 		c.mu.Unlock()
-		n, err := f.w.TryWrite(ws, b)
+		if !ws.CanTry() {
+			if !c.srv.spawn(c.flushBlocking) {
+				c.fail(ServerShutdown, nil)
+			}
+			return
+		}
+		n, err := ws.TryWrite(b)
 		c.mu.Lock()
 		if !c.wrote(n, err) {
 			return
 		}
-		if n < len(b) {
-			break
+		switch {
+		case n == len(b):
+			retried = false
+		case !retried: // from now on the poller's word counts: look again
+			retried = true
+			c.waits.Store(true)
+		case !c.again:
+			c.flush = flushBlocked
+			c.mu.Unlock()
+			return
 		}
 	}
-	c.flush = flushBlocked
-	c.mu.Unlock()
-	go c.flushBlocked()
 }
 
-// flushBlocked writes c's queue, however long it takes.
-func (c *Conn) flushBlocked() {
+// Writable implements wsconn.Handler: the poller's word.
+func (r *reader) Writable() { (*Conn)(r).writableAgain() }
+
+func (c *Conn) writableAgain() {
+	if !c.waits.Load() {
+		return
+	}
+	c.mu.Lock()
+	schedule := c.flush == flushBlocked
+	if schedule {
+		c.flush = flushScheduled
+	}
+	c.again = true
+	c.mu.Unlock()
+	if schedule {
+		c.srv.flushers.add(c)
+	}
+}
+
+// flushBlocking writes c's queue, however long it takes.
+func (c *Conn) flushBlocking() {
 	f := flusherPool.Get().(*flusher)
 	defer flusherPool.Put(f)
 	c.mu.Lock()
+	c.flush = flushBlocked
 	for {
 		ws := c.ws
 		b := c.out.gather(f.scratch, ws.Deflate(), c.srv.o.deflateThreshold())
@@ -121,7 +145,7 @@ func (c *Conn) flushBlocked() {
 			return
 		}
 		c.mu.Unlock()
-		n, err := f.w.Write(ws, b)
+		n, err := ws.Write(b)
 		c.mu.Lock()
 		if !c.wrote(n, err) {
 			return
@@ -150,6 +174,7 @@ func (c *Conn) wrote(n int, err error) bool {
 // drained ends a flush that has written everything, and releases c.mu.
 func (c *Conn) drained() {
 	c.flush = flushIdle
+	c.waits.Store(false)
 	ws, closing := c.ws, c.state == stateClosing
 	c.mu.Unlock()
 	if closing {

@@ -66,6 +66,9 @@ type Options struct {
 	NodeTag string
 	// GenerateID, when set, makes the session ids.
 	GenerateID func(r *http.Request) (string, error)
+	// AfterRead is called when messages have been handed to their sessions, as
+	// many as there were: the moment to act on them. By any goroutine.
+	AfterRead func()
 	// Logger for what has no other way to be told. Default: silent.
 	Logger *slog.Logger
 }

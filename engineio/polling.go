@@ -187,10 +187,15 @@ func (c *Conn) servePost(w http.ResponseWriter, r *http.Request) {
 			c.end(ParseError, err, wsconn.CloseNoStatus)
 			break
 		}
+		if paused := c.resumed(); paused != nil {
+			c.srv.readSome()
+			<-paused
+		}
 		if c.packet(packet) != nil {
 			break
 		}
 	}
+	c.srv.readSome()
 	h := w.Header()
 	h.Set("Content-Type", "text/html")
 	h.Set("Content-Length", "2")

@@ -20,6 +20,7 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -28,6 +29,7 @@ import (
 
 	"github.com/rs/cors"
 
+	"github.com/socketeer-io/socketeer/internal/netpoll"
 	"github.com/socketeer-io/socketeer/internal/wsconn"
 	"github.com/socketeer-io/socketeer/protocol/eio"
 )
@@ -44,6 +46,7 @@ type Server struct {
 	cors     *cors.Cors   // nil when not configured
 	wheel    *wheel
 	flushers *flushers
+	pollers  []*netpoll.Poller // none where there is no epoll
 	start    time.Time
 	conns    [connShards]connShard
 	count    atomic.Int64
@@ -88,6 +91,9 @@ func NewServer(o Options, open func(c *Conn) Session) (*Server, error) {
 		s.conns[i].m = make(map[string]*Conn)
 	}
 	s.handler = http.HandlerFunc(s.serve)
+	if err := s.makePollers(); err != nil {
+		return nil, err
+	}
 	if o.CORS != nil {
 		s.cors = cors.New(*o.CORS)
 		s.handler = s.cors.Handler(s.handler)
@@ -134,6 +140,9 @@ func (s *Server) Close(ctx context.Context) error {
 	}
 	if first {
 		close(s.stop)
+		for _, p := range s.pollers {
+			_ = p.Close() // the epoll descriptor
+		}
 	}
 	s.goroutines.Wait()
 	return err
@@ -181,8 +190,34 @@ func (s *Server) begin() bool {
 		for _, shard := range s.flushers.shards {
 			s.goroutines.Go(func() { shard.run(s.stop) })
 		}
+		for _, p := range s.pollers {
+			s.goroutines.Go(p.Run)
+		}
 	}
 	return true
+}
+
+// makePollers makes one poller for every two processors: what the messages ask
+// for is done by others.
+func (s *Server) makePollers() error {
+	if !netpoll.Supported {
+		return nil
+	}
+	for range max(1, runtime.GOMAXPROCS(0)/2) {
+		p, err := netpoll.New(s.readSome)
+		if err != nil {
+			return err
+		}
+		s.pollers = append(s.pollers, p)
+	}
+	return nil
+}
+
+// readSome is called when a batch of messages has been read.
+func (s *Server) readSome() {
+	if s.o.AfterRead != nil {
+		s.o.AfterRead()
+	}
 }
 
 // spawn runs f on a goroutine that Close waits for, unless closed.

@@ -16,7 +16,11 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request, initial bool) (*
 		o.Header = http.Header{}
 		s.headers(o.Header, r, initial)
 	}
-	return wsconn.Upgrade(w, r, o)
+	ws, early, err := wsconn.Upgrade(w, r, o)
+	if err == nil && len(s.pollers) > 0 {
+		ws.Take(s.pollers[int(s.serial.Add(1))%len(s.pollers)])
+	}
+	return ws, early, err
 }
 
 // openWebSocket starts a session on WebSocket.
@@ -31,42 +35,19 @@ func (s *Server) openWebSocket(w http.ResponseWriter, r *http.Request, id string
 		_ = ws.Close()
 		return
 	}
-	// A fresh goroutine: this one holds what the HTTP server needed.
-	if !s.spawn(func() { c.read(ws, early, (*reader)(c)) }) {
-		c.fail(ServerShutdown, nil)
-	}
+	c.serve(ws, early, (*reader)(c))
 }
 
-// read is the goroutine of a WebSocket connection.
-func (c *Conn) read(ws *wsconn.Conn, early []byte, h wsconn.Handler) {
-	err := ws.Read(early, h)
-	c.readEnded(ws, err)
-	_ = ws.Close()
-}
-
-// readEnded acts on the reason for which reading ended.
-func (c *Conn) readEnded(ws *wsconn.Conn, err error) {
-	c.mu.Lock()
-	closing, mine := c.state == stateClosing, c.ws == ws
-	c.mu.Unlock()
-	if !mine { // a candidate that did not make it
+// serve has a poller read the connection, or a fresh goroutine: the caller's
+// holds what the HTTP server needed.
+func (c *Conn) serve(ws *wsconn.Conn, early []byte, h wsconn.Handler) {
+	if ws.CanTry() {
+		ws.Watch(early, h)
 		return
 	}
-	var ce *wsconn.CloseError
-	switch {
-	case closing: // a violation, or the close, of which the client is being told
-		ws.Discard()
-		c.fail(TransportClose, nil)
-	case !errors.As(err, &ce):
-		c.fail(TransportClose, err)
-	case ce.Remote:
-		c.end(TransportClose, nil, ce.Code)
-		ws.Discard()
-		c.fail(TransportClose, nil)
-	default:
-		c.end(TransportError, err, ce.Code)
-		ws.Discard()
-		c.fail(TransportError, err)
+	if !c.srv.spawn(func() { ws.Read(early, h) }) {
+		_ = ws.Close()
+		c.fail(ServerShutdown, nil)
 	}
 }
 
@@ -91,6 +72,36 @@ func (r *reader) Message(payload []byte, isBinary bool) error {
 func (r *reader) Ping(payload []byte) error {
 	return (*Conn)(r).Send(rawFrame(wsconn.AppendPong(nil, payload)), 0)
 }
+
+// Read implements wsconn.Handler.
+func (r *reader) Read() { (*Conn)(r).srv.readSome() }
+
+// Paused implements wsconn.Handler.
+func (r *reader) Paused() <-chan struct{} { return (*Conn)(r).resumed() }
+
+// Ended implements wsconn.Handler: it acts on the reason for which reading
+// ended, and lingers while the client has to be told.
+func (r *reader) Ended(err error) (linger bool) {
+	c := (*Conn)(r)
+	c.mu.Lock()
+	closing := c.state == stateClosing
+	c.mu.Unlock()
+	var ce *wsconn.CloseError
+	switch {
+	case closing: // a violation, or the close, of which the client is being told
+	case !errors.As(err, &ce):
+		c.fail(TransportClose, err)
+		return false
+	case ce.Remote:
+		c.end(TransportClose, nil, ce.Code)
+	default:
+		c.end(TransportError, err, ce.Code)
+	}
+	return true
+}
+
+// Gone implements wsconn.Handler.
+func (r *reader) Gone() { (*Conn)(r).fail(TransportClose, nil) }
 
 // candidate is a WebSocket that wants to take over a polling session. It
 // handles the probe, and after the upgrade passes everything on.
@@ -136,17 +147,37 @@ func (c *Conn) upgrade(w http.ResponseWriter, r *http.Request) {
 		_ = ws.Close()
 		return
 	}
-	if !c.srv.spawn(func() { cand.read(early) }) {
-		_ = ws.Close()
-	}
+	c.serve(ws, early, cand)
 }
 
-// read is the candidate's goroutine, and the connection's after the upgrade.
-func (u *candidate) read(early []byte) {
-	err := u.ws.Read(early, u)
+// Read implements wsconn.Handler.
+func (u *candidate) Read() { u.c.srv.readSome() }
+
+// Paused implements wsconn.Handler.
+func (u *candidate) Paused() <-chan struct{} {
+	if u.upgraded {
+		return u.c.resumed()
+	}
+	return nil
+}
+
+// Writable implements wsconn.Handler.
+func (u *candidate) Writable() { u.c.writableAgain() }
+
+// Ended implements wsconn.Handler.
+func (u *candidate) Ended(err error) (linger bool) {
+	if u.upgraded {
+		return (*reader)(u.c).Ended(err)
+	}
 	u.drop()
-	u.c.readEnded(u.ws, err)
-	_ = u.ws.Close()
+	return false
+}
+
+// Gone implements wsconn.Handler.
+func (u *candidate) Gone() {
+	if u.upgraded {
+		(*reader)(u.c).Gone()
+	}
 }
 
 // drop ends the candidacy, successful or not.
@@ -204,7 +235,7 @@ func (u *candidate) Ping(payload []byte) error {
 // probe answers the probe, and sets a waiting poll free: the client ends
 // polling before it upgrades.
 func (u *candidate) probe() error {
-	if _, err := wsconn.NewWriter().Write(u.ws, wsconn.AppendFrame(nil, []byte("3probe"), false)); err != nil {
+	if err := u.answer(); err != nil {
 		return err
 	}
 	c := u.c
@@ -215,6 +246,20 @@ func (u *candidate) probe() error {
 	}
 	c.poll.probed = true
 	c.release(c.poll)
+	return nil
+}
+
+// answer sends the probe's answer: the first bytes on this WebSocket, which the
+// kernel has room for.
+func (u *candidate) answer() error {
+	write := u.ws.Write
+	if u.ws.CanTry() {
+		write = u.ws.TryWrite
+	}
+	b := wsconn.AppendFrame(nil, []byte("3probe"), false)
+	if n, err := write(b); err != nil || n < len(b) {
+		return errors.Join(errNotProbe, err)
+	}
 	return nil
 }
 

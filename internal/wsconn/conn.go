@@ -5,11 +5,38 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/gobwas/ws"
+
+	"github.com/socketeer-io/socketeer/internal/netpoll"
 )
+
+// Handler receives what a [Conn] reads: from a poller, which it must not
+// block, or from the goroutine of [Conn.Read].
+type Handler interface {
+	// Message is called for each data message, in order. The payload is valid
+	// only during the call. An error ends reading.
+	Message(payload []byte, isBinary bool) error
+	// Ping is called for each ping frame; the handler owes a pong.
+	Ping(payload []byte) error
+	// Read is called when what was there has been read.
+	Read()
+	// Paused returns nil, or a channel that is closed when reading may go on;
+	// then [Conn.Again] is to be called, too.
+	Paused() <-chan struct{}
+	// Writable says that there may be room to write again.
+	Writable()
+	// Ended is called once, when reading has ended: with io.EOF when the peer
+	// hung up, a *CloseError when it closed or broke the protocol, the error of
+	// Message or Ping, or the network's. If it returns true, what still comes
+	// is read and forgotten until the peer hangs up: closing with unread bytes
+	// would reset the connection, and could take a close frame with it.
+	Ended(err error) (linger bool)
+	// Gone is called last. The connection has been closed.
+	Gone()
+}
 
 // Options of an upgrade.
 type Options struct {
@@ -18,21 +45,23 @@ type Options struct {
 	Deflate bool        // accept per-message deflate when offered
 }
 
-// Conn is the server side of a WebSocket connection.
-//
-// [Conn.Read] belongs to one goroutine, writing to one at a time; Close may be
-// called by anyone, at any time.
+// Conn is the server side of a WebSocket connection. It is read by a poller
+// ([Conn.Watch]) or, where that is not possible, by a goroutine ([Conn.Read]).
+// One goroutine at a time may write; Close may be called by anyone, any time.
 type Conn struct {
-	nc      net.Conn
-	raw     syscall.RawConn // nil when the connection is not a plain socket (TLS)
+	nc      net.Conn                   // until watched, or always
+	fd      atomic.Pointer[netpoll.FD] // when watched
+	h       Handler
 	p       parser
 	deflate bool
+	linger  bool // owned by the reader
+	closed  atomic.Bool
 }
 
 // Upgrade accepts a WebSocket handshake. When it fails, the refusal has been
 // written and the connection closed. The request's goroutine should return
 // soon after a success, for it holds the HTTP server's buffers: bytes the
-// client sent early are in the returned slice, which [Conn.Read] wants first.
+// client sent early are in the returned slice, which the reader wants first.
 func Upgrade(w http.ResponseWriter, r *http.Request, o Options) (c *Conn, early []byte, err error) {
 	var u ws.HTTPUpgrader
 	u.Header = o.Header
@@ -56,12 +85,6 @@ func Upgrade(w http.ResponseWriter, r *http.Request, o Options) (c *Conn, early 
 	if c.deflate {
 		c.p.flate = &deflater{}
 	}
-	if sc, ok := nc.(syscall.Conn); ok && rawSockets {
-		if c.raw, err = sc.SyscallConn(); err != nil {
-			_ = nc.Close()
-			return nil, nil, err
-		}
-	}
 	return c, early, nil
 }
 
@@ -69,151 +92,179 @@ func Upgrade(w http.ResponseWriter, r *http.Request, o Options) (c *Conn, early 
 func (c *Conn) Deflate() bool { return c.deflate }
 
 // Close closes the socket at once.
-func (c *Conn) Close() error { return c.nc.Close() }
+func (c *Conn) Close() error {
+	c.closed.Store(true)
+	if fd := c.fd.Load(); fd != nil {
+		return fd.Close()
+	}
+	return c.nc.Close()
+}
 
 // CloseWrite tells the peer that nothing more comes, after what was written.
 func (c *Conn) CloseWrite() error {
+	if fd := c.fd.Load(); fd != nil {
+		return fd.CloseWrite()
+	}
 	if cw, ok := c.nc.(interface{ CloseWrite() error }); ok {
 		return cw.CloseWrite()
 	}
 	return c.nc.Close()
 }
 
-const readBuffer = 8 << 10
-
-var readBuffers = sync.Pool{New: func() any { return new([readBuffer]byte) }}
-
-// Read reads until the connection ends and hands what it reads to h, early
-// bytes first. It returns io.EOF when the peer hung up, a *CloseError when it
-// closed or broke the protocol, h's error, or the network's.
-func (c *Conn) Read(early []byte, h Handler) error {
-	if len(early) > 0 {
-		if err := c.p.feed(early, h); err != nil {
-			return err
-		}
-	}
-	if c.raw == nil {
-		return c.readStream(h)
-	}
-	var result error
-	err := c.raw.Read(func(fd uintptr) bool {
-		done, err := c.drain(fd, h)
-		result = err
-		return done
-	})
+// Take prepares the connection for being watched, and reports whether it can
+// be: it is a plain socket, and the system has a poller.
+func (c *Conn) Take(p *netpoll.Poller) bool {
+	fd, err := p.Take(c.nc)
 	if err != nil {
-		return err
+		return false
 	}
-	return result
-}
-
-// drain reads what is there, with a buffer borrowed for just that, and
-// reports whether reading is over.
-func (c *Conn) drain(fd uintptr, h Handler) (bool, error) {
-	buf := readBuffers.Get().(*[readBuffer]byte)
-	defer readBuffers.Put(buf)
-	for {
-		n, err := sysRead(fd, buf[:])
-		switch {
-		case errors.Is(err, syscall.EAGAIN):
-			return false, nil
-		case errors.Is(err, syscall.EINTR):
-			continue
-		case err != nil:
-			return true, err
-		case n == 0:
-			return true, io.EOF
-		}
-		if err := c.p.feed(buf[:n], h); err != nil {
-			return true, err
-		}
-	}
-}
-
-// readStream reads a connection that only blocks, such as TLS. Its buffer is
-// small because it is held while idle.
-func (c *Conn) readStream(h Handler) error {
-	buf := make([]byte, 1<<10)
-	for {
-		n, err := c.nc.Read(buf)
-		if n > 0 {
-			if err := c.p.feed(buf[:n], h); err != nil {
-				return err
-			}
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
-
-// Writer writes to connections without allocating. It belongs to one
-// goroutine.
-type Writer struct {
-	b    []byte
-	wait bool
-	n    int
-	err  error
-	fn   func(fd uintptr) bool
-}
-
-// NewWriter returns a writer.
-func NewWriter() *Writer {
-	w := &Writer{}
-	w.fn = w.write
-	return w
-}
-
-// CanTry reports whether TryWrite works on c: it is a plain socket.
-func (c *Conn) CanTry() bool { return c.raw != nil }
-
-// TryWrite writes as much of b as the kernel takes without waiting, and
-// returns how much that was.
-func (w *Writer) TryWrite(c *Conn, b []byte) (int, error) {
-	if c.raw == nil {
-		return 0, errNotRaw
-	}
-	return w.do(c, b, false)
-}
-
-// Write writes all of b, waiting as long as it takes or until c is closed.
-func (w *Writer) Write(c *Conn, b []byte) (int, error) {
-	if c.raw == nil {
-		return c.nc.Write(b)
-	}
-	return w.do(c, b, true)
-}
-
-func (w *Writer) do(c *Conn, b []byte, wait bool) (int, error) {
-	w.b, w.wait, w.n, w.err = b, wait, 0, nil
-	err := c.raw.Write(w.fn)
-	w.b = nil
-	if err == nil {
-		err = w.err
-	}
-	return w.n, err
-}
-
-func (w *Writer) write(fd uintptr) bool {
-	for w.n < len(w.b) {
-		n, err := sysWrite(fd, w.b[w.n:])
-		switch {
-		case errors.Is(err, syscall.EAGAIN):
-			return !w.wait
-		case errors.Is(err, syscall.EINTR):
-			continue
-		case err != nil:
-			w.err = err
-			return true
-		}
-		w.n += n
-	}
+	c.fd.Store(fd)
 	return true
 }
 
-// Discard reads and forgets what still comes, until the peer hangs up or c is
-// closed: closing with unread bytes would reset the connection and could take
-// a close frame on its way with it.
-func (c *Conn) Discard() {
-	_, _ = io.Copy(io.Discard, c.nc)
+// Watch has the connection, which was taken, read from now on.
+func (c *Conn) Watch(early []byte, h Handler) {
+	c.h = h
+	if len(early) > 0 {
+		if err := c.p.feed(early, h); err != nil && !c.ended(err) {
+			return
+		}
+		h.Read()
+	}
+	if err := c.fd.Load().Watch((*watched)(c)); err != nil {
+		c.ended(err)
+		c.gone()
+		return
+	}
+	if c.closed.Load() { // closed before it was watched
+		_ = c.fd.Load().Close()
+	}
 }
+
+// ended reports whether to go on reading in order to forget it.
+func (c *Conn) ended(err error) bool {
+	if c.linger {
+		return true
+	}
+	if c.linger = c.h.Ended(err); !c.linger {
+		c.gone()
+	}
+	return c.linger
+}
+
+func (c *Conn) gone() {
+	_ = c.Close()
+	c.h.Gone()
+}
+
+// Again has the connection read on after a pause.
+func (c *Conn) Again() {
+	if fd := c.fd.Load(); fd != nil {
+		fd.Again()
+	}
+}
+
+// watched is a Conn as its poller sees it.
+type watched Conn
+
+// maxReads bounds how long one connection may keep a poller.
+const maxReads = 8
+
+// Readable implements netpoll.Handler.
+func (w *watched) Readable(buf []byte, hangup bool) {
+	c := (*Conn)(w)
+	fd := c.fd.Load()
+	for range maxReads {
+		if !c.linger && c.h.Paused() != nil {
+			return
+		}
+		n, err := fd.Read(buf)
+		if errors.Is(err, syscall.EAGAIN) {
+			return
+		}
+		if err != nil || n == 0 {
+			if err == nil {
+				err = io.EOF
+			}
+			if c.ended(err) {
+				c.gone()
+			}
+			return
+		}
+		if !c.linger {
+			err := c.p.feed(buf[:n], c.h)
+			if err != nil && !c.ended(err) {
+				return
+			}
+		}
+		if n < len(buf) && !hangup {
+			return
+		}
+	}
+	fd.Again()
+}
+
+// Writable implements netpoll.Handler.
+func (w *watched) Writable() { (*Conn)(w).h.Writable() }
+
+// Read reads a connection that cannot be watched, such as one with TLS, until
+// it ends. Its buffer is small because it is held while idle.
+func (c *Conn) Read(early []byte, h Handler) {
+	c.h = h
+	defer c.gone()
+	if len(early) > 0 {
+		if err := c.feed(early); err != nil {
+			return
+		}
+	}
+	buf := make([]byte, 1<<10)
+	for {
+		if paused := h.Paused(); paused != nil && !c.linger {
+			<-paused
+		}
+		n, err := c.nc.Read(buf)
+		if n > 0 && !c.linger {
+			if err := c.feed(buf[:n]); err != nil {
+				return
+			}
+		}
+		if err != nil {
+			if !c.linger {
+				c.linger = true
+				h.Ended(err)
+			}
+			return
+		}
+	}
+}
+
+// feed returns an error when reading is over for good.
+func (c *Conn) feed(b []byte) error {
+	err := c.p.feed(b, c.h)
+	c.h.Read()
+	if err == nil {
+		return nil
+	}
+	if c.linger = c.h.Ended(err); c.linger {
+		return nil
+	}
+	c.linger = true
+	return err
+}
+
+// CanTry reports whether TryWrite works: the connection is watched.
+func (c *Conn) CanTry() bool { return c.fd.Load() != nil }
+
+// TryWrite writes as much of b as the kernel takes without waiting. When that
+// is not all, Writable will be called.
+func (c *Conn) TryWrite(b []byte) (int, error) {
+	fd := c.fd.Load()
+	if fd == nil {
+		return 0, netpoll.ErrNotSocket
+	}
+	return fd.Write(b)
+}
+
+// Write writes all of b to a connection that is not watched, waiting as long
+// as it takes or until it is closed.
+func (c *Conn) Write(b []byte) (int, error) { return c.nc.Write(b) }

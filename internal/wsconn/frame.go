@@ -1,15 +1,14 @@
 // Package wsconn is the WebSocket (RFC 6455) underneath Engine.IO: handshakes
 // and frames. It is the only package that names the WebSocket library.
 //
-// The server side ([Conn]) is built for many mostly idle connections: an idle
-// one owns a goroutine that waits, and no buffer. Bytes are pushed into a small
-// parser; writes are whole encoded frames that may be shared by any number of
-// connections.
+// The server side ([Conn]) is built for many mostly idle connections: where it
+// can be watched by a poller, an idle one owns no goroutine and no buffer. Bytes
+// are pushed into a small parser; writes are whole encoded frames that may be
+// shared by any number of connections.
 package wsconn
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 
 	"github.com/gobwas/ws"
@@ -42,8 +41,6 @@ func (e *CloseError) Error() string {
 	}
 	return fmt.Sprintf("%s: %d %s", who, e.Code, e.Reason)
 }
-
-var errNotRaw = errors.New("socketeer: connection cannot be written without blocking")
 
 func protocolError(reason string) error { return &CloseError{Code: CloseProtocol, Reason: reason} }
 

@@ -7,15 +7,6 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// Handler receives what a [Conn] reads, on the goroutine that reads.
-type Handler interface {
-	// Message is called for each data message, in order. The payload is valid
-	// only during the call. An error ends reading.
-	Message(payload []byte, isBinary bool) error
-	// Ping is called for each ping frame; the handler owes a pong.
-	Ping(payload []byte) error
-}
-
 const (
 	// maxFragments bounds the frames of one message, so that a flood of tiny
 	// fragments costs its sender the connection.
