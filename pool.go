@@ -60,7 +60,7 @@ type worker struct {
 const maxBatch = 16
 
 // maxIdle is how many workers are kept without work.
-func maxIdle() int { return 8 * runtime.GOMAXPROCS(0) }
+func maxIdle() int { return max(64, 8*runtime.GOMAXPROCS(0)) }
 
 // run has a worker drain t, soon: at the next kick. After close it does
 // nothing.
@@ -220,22 +220,24 @@ func (p *pool) watch() {
 // the rest of their batches to others, and returns whose writes are held
 // back. With p.mu held.
 func (p *pool) stuck(late []*engineio.Conn) []*engineio.Conn {
+	n := 0
 	for _, w := range p.busy {
 		state := w.state.Load()
 		if state&1 == 1 && state == w.seen {
+			n++
 			if conn := w.conn.Load(); conn != nil {
 				late = append(late, conn)
 			}
 			w.mu.Lock()
-			if len(w.tasks) > 0 {
-				p.blocking = blockingTicks
-				p.queue = append(p.queue, w.tasks...)
-				clear(w.tasks)
-				w.tasks = w.tasks[:0]
-			}
+			p.queue = append(p.queue, w.tasks...)
+			clear(w.tasks)
+			w.tasks = w.tasks[:0]
 			w.mu.Unlock()
 		}
 		w.seen = state
+	}
+	if n > runtime.GOMAXPROCS(0) {
+		p.blocking = blockingTicks
 	}
 	return late
 }
