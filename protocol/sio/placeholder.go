@@ -1,0 +1,93 @@
+package sio
+
+import (
+	"bytes"
+	"strconv"
+)
+
+// The members of a placeholder: {"_placeholder":true,"num":0}.
+const (
+	placeholderKey = "_placeholder"
+	numberKey      = "num"
+)
+
+// AppendPlaceholder appends the JSON that stands for attachment number n.
+func AppendPlaceholder(dst []byte, n int) []byte {
+	dst = append(dst, `{"_placeholder":true,"num":`...)
+	dst = strconv.AppendInt(dst, int64(n), 10)
+	return append(dst, '}')
+}
+
+// scanPlaceholders counts the placeholders in data, valid JSON no deeper than
+// MaxDepth, and checks that each of them names one of n attachments.
+//
+// As in JavaScript, a placeholder is every object whose member _placeholder
+// is true, further members do not matter, the last of several members of one
+// name counts, and several placeholders may name one attachment.
+func scanPlaceholders(data []byte, n int) (count int, reason string) {
+	var marked, numbered bits // of the object at a depth
+	depth := 0
+	for i := 0; i < len(data); {
+		switch data[i] {
+		case '{', '[':
+			marked.set(depth, false)
+			numbered.set(depth, false)
+			depth++
+			i++
+		case '}', ']':
+			depth--
+			i++
+			if marked.at(depth) {
+				if !numbered.at(depth) {
+					return count, badPlace
+				}
+				count++
+			}
+		case '"':
+			end, _ := scanString(data, i)
+			raw := data[i:end]
+			i = skipSpace(data, end)
+			if i == len(data) || data[i] != ':' {
+				continue // a value
+			}
+			i = skipSpace(data, i+1)
+			switch {
+			case isKey(raw, placeholderKey):
+				marked.set(depth-1, data[i] == 't')
+			case isKey(raw, numberKey):
+				numbered.set(depth-1, isIndex(data[i:], n))
+			}
+		default:
+			i++
+		}
+	}
+	return count, ""
+}
+
+// isKey reports whether raw, a JSON string, has the value key.
+func isKey(raw []byte, key string) bool {
+	if len(raw) > 6*len(key)+2 { // all of it escaped
+		return false
+	}
+	if bytes.IndexByte(raw, '\\') < 0 {
+		return string(raw[1:len(raw)-1]) == key
+	}
+	return unquote(raw) == key
+}
+
+// isIndex reports whether the value that starts b is an integer in [0, n),
+// spelled without fraction or exponent, as every encoder does.
+func isIndex(b []byte, n int) bool {
+	v, width := parseInt(b, MaxID)
+	if width == 0 || v >= uint64(n) {
+		return false
+	}
+	if width == len(b) {
+		return true
+	}
+	switch b[width] {
+	case ',', '}', ' ', '\n', '\r', '\t':
+		return true
+	}
+	return false
+}
