@@ -72,7 +72,7 @@ func NewServer(opts ...Option) (*Server, error) {
 		s.files = &clientFiles{files: o.client}
 	}
 	engine := o.engine
-	engine.Path, engine.Logger, engine.NodeTag, engine.AfterRead = o.path, o.logger, s.tag, s.pool.kick
+	engine.Logger, engine.NodeTag, engine.AfterRead = o.logger, s.tag, s.pool.kick
 	allow := engine.AllowRequest
 	engine.AllowRequest = func(r *http.Request) error {
 		if s.draining.Load() {

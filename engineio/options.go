@@ -17,8 +17,6 @@ const (
 // Options of a server. The zero value of each field means its default, which
 // is the JavaScript server's unless noted.
 type Options struct {
-	// Path under which requests are served. Default "/engine.io/".
-	Path string
 	// PingInterval is the time between heartbeats. Default 25 s.
 	PingInterval time.Duration
 	// PingTimeout is how long a client may take to answer one. Default 20 s.
@@ -81,7 +79,6 @@ type PerMessageDeflate struct {
 }
 
 func (o Options) withDefaults() Options {
-	def(&o.Path, "/engine.io/")
 	def(&o.PingInterval, 25*time.Second)
 	def(&o.PingTimeout, 20*time.Second)
 	def(&o.UpgradeTimeout, 10*time.Second)

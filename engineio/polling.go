@@ -129,16 +129,23 @@ func (c *Conn) respond(w http.ResponseWriter, r *http.Request, msgs []*Message) 
 	h.Set("Content-Type", "text/plain; charset=UTF-8")
 	h.Set("Cache-Control", "no-store")
 	c.srv.headers(h, r, false)
-	// A client that does not read its answer is worth as little patience as
-	// one that does not answer a ping. Not every ResponseWriter has deadlines.
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(c.srv.o.PingTimeout))
 	if compress {
 		body = c.srv.compress(h, r, body)
 	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
-	if _, err := w.Write(body); err != nil {
-		c.fail(TransportError, err)
+	// A client that does not read its answer is worth as little patience as
+	// one that does not answer a ping. Not every ResponseWriter has deadlines.
+	rc := http.NewResponseController(w)
+	_ = rc.SetWriteDeadline(time.Now().Add(c.srv.o.PingTimeout))
+	_, err := w.Write(body)
+	if err == nil {
+		err = rc.Flush()
 	}
+	if err != nil && !errors.Is(err, http.ErrNotSupported) {
+		c.fail(TransportError, err)
+		return
+	}
+	_ = rc.SetWriteDeadline(time.Time{}) // the next request may be another's
 }
 
 // servePost takes in a payload.

@@ -77,7 +77,7 @@ func (p *Poller) Run() {
 	// The callback returns false to wait for more; an error means closed.
 	_ = p.raw.Read(func(epfd uintptr) bool {
 		for {
-			n, err := unix.EpollWait(int(epfd), events, 0)
+			n, err := epollWait(int(epfd), events)
 			if errors.Is(err, unix.EINTR) {
 				continue
 			}
@@ -232,11 +232,11 @@ func (f *FD) Read(b []byte) (int, error) {
 	}
 	defer f.release()
 	for {
-		n, err := unix.Read(f.fd, b)
+		n, err := read(f.fd, b)
 		if errors.Is(err, unix.EINTR) {
 			continue
 		}
-		return max(n, 0), err
+		return n, err
 	}
 }
 
@@ -249,7 +249,7 @@ func (f *FD) Write(b []byte) (int, error) {
 	defer f.release()
 	done := 0
 	for done < len(b) {
-		n, err := unix.Write(f.fd, b[done:])
+		n, err := write(f.fd, b[done:])
 		switch {
 		case errors.Is(err, unix.EINTR):
 		case errors.Is(err, unix.EAGAIN):
