@@ -140,6 +140,7 @@ func (n *Namespace) announce(ctx context.Context, room string) error {
 		return fmt.Errorf("socketeer: announcing room %q: %w", room, err)
 	}
 	n.hub.Announced(room)
+	n.withdraw([]string{room}) // if it emptied before the adapter had heard of it
 	return nil
 }
 
