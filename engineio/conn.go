@@ -88,8 +88,8 @@ type Conn struct {
 	mu       sync.Mutex // guards the rest
 	state    uint8
 	flush    uint8
-	corks    uint8
-	pauses   uint8
+	corks    uint16
+	pauses   uint16
 	again    bool          // there was room while a flush was under way
 	resume   chan struct{} // closed when pauses is 0 again
 	extended bool          // the pong deadline has been moved once
@@ -262,9 +262,11 @@ func (c *Conn) resumed() <-chan struct{} {
 // unless [Conn.Keep] is called before. The time is checked with the
 // heartbeat's precision.
 func (c *Conn) CloseAfter(d time.Duration) {
+	at := time.Now().Add(d)
 	c.mu.Lock()
-	c.closeBy = c.srv.since(time.Now()) + d
+	c.closeBy = c.srv.since(at)
 	c.mu.Unlock()
+	c.srv.wheel.sooner(c, at)
 }
 
 // Keep cancels CloseAfter.

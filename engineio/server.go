@@ -401,7 +401,13 @@ func (s *Server) open(r *http.Request, id string, ws *wsconn.Conn) (*Conn, error
 		c.fail(ServerShutdown, err)
 		return nil, err
 	}
-	s.wheel.schedule(c, now.Add(s.o.PingInterval))
+	first := s.o.PingInterval
+	c.mu.Lock()
+	if c.closeBy != 0 { // the session has set a limit
+		first = min(first, c.closeBy-s.since(now))
+	}
+	c.mu.Unlock()
+	s.wheel.schedule(c, now.Add(first))
 	c.Uncork()
 	c.mu.Lock()
 	gone := c.state == stateClosed // before it was in the tables

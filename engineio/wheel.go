@@ -34,7 +34,7 @@ func (w *wheel) schedule(c *Conn, at time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.unlink(c)
-	due := max(int64((at.Sub(w.start)+w.tick-1)/w.tick), w.at+1)
+	due := max(w.tickOf(at), w.at+1)
 	c.timer.due = due
 	slot := &w.slots[due%int64(len(w.slots))]
 	if *slot != nil {
@@ -43,6 +43,20 @@ func (w *wheel) schedule(c *Conn, at time.Time) {
 	c.timer.next = *slot
 	*slot = c
 }
+
+// sooner has c, which is in the wheel, called at the given time if that is
+// sooner than what was planned.
+func (w *wheel) sooner(c *Conn, at time.Time) {
+	w.mu.Lock()
+	planned := c.timer.due
+	w.mu.Unlock()
+	if planned != 0 && planned > w.tickOf(at) {
+		w.schedule(c, at)
+	}
+}
+
+// tickOf returns the first tick at which the time has come.
+func (w *wheel) tickOf(at time.Time) int64 { return int64((at.Sub(w.start) + w.tick - 1) / w.tick) }
 
 // remove forgets c.
 func (w *wheel) remove(c *Conn) {
