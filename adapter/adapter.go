@@ -109,6 +109,17 @@ type Local interface {
 	Answer(ctx context.Context, m *Message, reply func(Response))
 }
 
+// Rooms is optionally implemented by a [Local] that can tell whether a room has
+// members. An adapter asks before it stops to receive a left room, so that Join
+// and Leave calls for one room that overtake each other do no harm: add a
+// socket to the room before calling Join, remove it before calling Leave.
+// Without Rooms the last call of the two counts.
+type Rooms interface {
+	// HasRoom reports whether the room has members here. It must not wait for
+	// a call of Join or Leave to return.
+	HasRoom(room string) bool
+}
+
 // Adapter connects one namespace of one node to the same namespace of the
 // other nodes. All methods may be called concurrently.
 type Adapter interface {

@@ -1,0 +1,165 @@
+package cluster
+
+import (
+	"errors"
+	"sync"
+
+	"github.com/tinylib/msgp/msgp"
+)
+
+// maxSenders bounds the memory for senders. It is only ever reached by
+// publishers that are no members.
+const maxSenders = 1024
+
+// inbox is what is remembered of each sender.
+type inbox struct {
+	mu      sync.Mutex
+	senders map[string]*sender
+}
+
+// sender is where the sequences of one sender stand.
+type sender struct {
+	lane       *lane
+	seq        uint64
+	node       uint64
+	namespaces map[string]*uint64
+}
+
+// receive is called by the bus for each frame, on one goroutine. Control
+// frames are dealt with here; messages and requests are queued, so that a slow
+// namespace holds up neither heartbeats nor barriers.
+func (n *Node) receive(data []byte) {
+	if n.ctx.Err() != nil {
+		return
+	}
+	n.heard.Store(true)
+	h, body, err := parseHeader(data)
+	if err != nil {
+		if errors.Is(err, errVersion) {
+			n.count.dropUnknown.Add(1)
+		} else {
+			n.count.dropMalformed.Add(1)
+		}
+		return
+	}
+	if string(h.sender) == n.id.Incarnation {
+		return // a probe, or a bus that echoes
+	}
+	n.count.received.Add(1)
+	r := reader{b: body}
+	switch h.kind {
+	case frameOp, frameRequest, frameCancel:
+		if l, ok := n.track(&h, body); ok {
+			l.push(h, data, body)
+		}
+		return
+	}
+	n.track(&h, body)
+	switch h.kind {
+	case frameMember:
+		r.err = n.members.Receive(body)
+	case frameSync:
+		if id := r.uint64(); r.err == nil {
+			n.reply(frameSynced, string(h.sender), id)
+		}
+	case frameSynced:
+		if id := r.uint64(); r.err == nil {
+			n.barriers.answered(id, string(h.sender))
+		}
+	case frameResponse:
+		n.onResponse(string(h.sender), &r)
+	}
+	if r.err != nil {
+		n.count.dropMalformed.Add(1)
+	}
+}
+
+// reply sends a frame whose body is one number.
+func (n *Node) reply(k frameKind, to string, id uint64) {
+	b := appendHeader(make([]byte, 0, headerLen+9), k, n.id.Incarnation)
+	if err := n.sendNode(msgp.AppendUint64(b, id), to); err != nil {
+		n.log.Debug("not sent", "peer", to, "err", err)
+	}
+}
+
+// track notices duplicates and gaps. It returns the sender's lane, and false
+// if the frame is a copy of the one before.
+func (n *Node) track(h *header, body []byte) (*lane, bool) {
+	n.in.mu.Lock()
+	defer n.in.mu.Unlock()
+	s, ok := n.in.senders[string(h.sender)]
+	if !ok {
+		s = n.newSender(string(h.sender))
+	}
+	switch h.path {
+	case pathNode:
+		n.gap(&s.node, h.pathSeq)
+	case pathNamespace:
+		r := reader{b: body}
+		r.record(1)
+		nsp := r.text()
+		last, ok := s.namespaces[string(nsp)]
+		if !ok && r.err == nil && len(s.namespaces) < maxElements {
+			last = new(uint64)
+			s.namespaces[string(nsp)] = last
+		}
+		if last != nil {
+			n.gap(last, h.pathSeq)
+		}
+	}
+	if h.kind != frameOp {
+		return s.lane, true
+	}
+	switch {
+	case h.seq == s.seq:
+		n.count.duplicates.Add(1)
+		return s.lane, false
+	case h.seq < s.seq:
+		n.count.reordered.Add(1)
+	}
+	s.seq = max(s.seq, h.seq)
+	return s.lane, true
+}
+
+// gap compares a path sequence with the one before it. One that is not larger
+// means that the sender counts anew, because it closed the namespace or took
+// this node for dead in between.
+func (n *Node) gap(last *uint64, seq uint64) {
+	if *last != 0 && seq > *last+1 {
+		missing := seq - *last - 1
+		if n.count.gaps.Add(missing) == missing {
+			n.log.Warn("messages from a peer were lost on the way; counted from now on", "missing", missing)
+		}
+	}
+	*last = seq
+}
+
+// newSender is called with in.mu held. A sender that is declared dead is kept,
+// so that what it sent meanwhile is noticed should it come back.
+func (n *Node) newSender(incarnation string) *sender {
+	if len(n.in.senders) >= maxSenders {
+		live := n.view.Load().name
+		for inc := range n.in.senders {
+			if _, ok := live[inc]; !ok {
+				delete(n.in.senders, inc)
+			}
+		}
+	}
+	hash := uint32(2166136261) // FNV-1a: a sender that is forgotten and comes back gets the same lane
+	for i := range len(incarnation) {
+		hash = (hash ^ uint32(incarnation[i])) * 16777619
+	}
+	s := &sender{lane: n.lanes[hash%uint32(len(n.lanes))], namespaces: make(map[string]*uint64)}
+	n.in.senders[incarnation] = s
+	return s
+}
+
+// restart forgets where the sequences of a namespace stand: it was closed here
+// and what came meanwhile was not missed.
+func (in *inbox) restart(nsp string) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	for _, s := range in.senders {
+		delete(s.namespaces, nsp)
+	}
+}

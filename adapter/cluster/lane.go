@@ -1,0 +1,128 @@
+package cluster
+
+import (
+	"sync"
+)
+
+// lane hands the messages of some senders to their namespaces, in order. A
+// sender always has the same lane.
+type lane struct {
+	node  *Node
+	limit int           // bytes
+	wake  chan struct{} // capacity 1
+
+	mu     sync.Mutex
+	items  []item
+	bytes  int // of items and of those being handled
+	closed bool
+	full   bool // overflowing; logged once until it has drained
+}
+
+type item struct {
+	h    header
+	body []byte
+	size int
+}
+
+func newLane(n *Node, limit int) *lane {
+	return &lane{node: n, limit: limit, wake: make(chan struct{}, 1)}
+}
+
+// push appends a frame, or drops it when too much is waiting. A request that
+// is dropped is answered, so that nobody waits for it.
+func (l *lane) push(h header, frame, body []byte) {
+	l.mu.Lock()
+	if l.bytes+len(frame) > l.limit && l.bytes > 0 {
+		first := !l.full
+		l.full = true
+		l.mu.Unlock()
+		l.node.count.dropQueue.Add(1)
+		if first {
+			l.node.log.Warn("namespaces are slower than the cluster: messages are dropped", "queued", l.limit)
+		}
+		if h.kind == frameRequest {
+			r := reader{b: body}
+			r.record(2)
+			if id := r.uint64(); r.err == nil {
+				l.node.refuse(string(h.sender), id)
+			}
+		}
+		return
+	}
+	l.bytes += len(frame)
+	l.items = append(l.items, item{h, body, len(frame)})
+	first := len(l.items) == 1
+	l.mu.Unlock()
+	if first {
+		select {
+		case l.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// run handles what is pushed until the node ends.
+func (l *lane) run() {
+	var batch []item
+	for {
+		l.mu.Lock()
+		batch, l.items = l.items, batch[:0]
+		if len(batch) == 0 {
+			l.full = false
+		}
+		l.mu.Unlock()
+		if len(batch) == 0 {
+			select {
+			case <-l.wake:
+				continue
+			case <-l.node.ctx.Done():
+				return
+			}
+		}
+		for i := range batch {
+			if l.node.ctx.Err() != nil {
+				return
+			}
+			l.node.handle(&batch[i])
+			l.mu.Lock()
+			l.bytes -= batch[i].size
+			l.mu.Unlock()
+			batch[i] = item{}
+		}
+		if cap(batch) > 4096 {
+			batch = nil // do not keep the memory of a burst
+		}
+	}
+}
+
+// handle carries out one message or request.
+func (n *Node) handle(it *item) {
+	r := reader{b: it.body}
+	switch it.h.kind {
+	case frameCancel:
+		if id := r.uint64(); r.err == nil {
+			n.answers.cancel(answerKey{string(it.h.sender), id})
+		}
+	case frameRequest:
+		n.handleRequest(string(it.h.sender), &r)
+	case frameOp:
+		r.record(opFields)
+		a := n.lookup(r.text())
+		if a == nil {
+			n.count.dropNamespace.Add(1)
+			return
+		}
+		if m := r.op(); r.err == nil {
+			a.deliver(func() { a.local.Handle(m) })
+		}
+	}
+	if r.err != nil {
+		n.count.dropMalformed.Add(1)
+	}
+}
+
+func (n *Node) lookup(nsp []byte) *namespace {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	return n.namespaces[string(nsp)]
+}

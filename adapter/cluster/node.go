@@ -1,0 +1,318 @@
+package cluster
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/socketeer-io/socketeer/adapter"
+	"github.com/socketeer-io/socketeer/cluster"
+)
+
+// Defaults of [Config].
+const (
+	DefaultPrefix        = "socketeer"
+	DefaultLeaveDelay    = 5 * time.Second
+	DefaultProbeInterval = 5 * time.Second
+	DefaultMaxMessage    = 8 << 20
+	DefaultQueueBytes    = 64 << 20
+)
+
+// maxLanes bounds the goroutines that hand messages to namespaces.
+const maxLanes = 8
+
+// ErrNodeGone is the cause of a *adapter.PartialError when the nodes that are
+// missing have died or left.
+var ErrNodeGone = errors.New("socketeer: node died or left")
+
+// Config adjusts a [Node]. Identity is required; zero values of the others
+// mean the defaults.
+type Config struct {
+	// Identity is this node's, of cluster.NewIdentity.
+	Identity cluster.Identity
+	// Prefix names the cluster: nodes see only those of the same prefix.
+	// Default "socketeer".
+	Prefix string
+	// Addr is this node's public address, told to the others.
+	Addr string
+	// Interval and Timeout of heartbeats, as in cluster.Config.
+	Interval, Timeout time.Duration
+	// LeaveDelay is how long a room's messages still come after its last
+	// member left. Default 5 s.
+	LeaveDelay time.Duration
+	// ProbeInterval is the silence after which the bus is probed; after two
+	// more the node is not ready and the bus starts over. Each is up to a
+	// tenth shorter or longer. Default 5 s.
+	ProbeInterval time.Duration
+	// MaxMessage is the largest frame the bus carries, in bytes. Default 8 MiB.
+	MaxMessage int
+	// QueueBytes bounds what is waiting for slow namespaces, in bytes.
+	// Default 64 MiB.
+	QueueBytes int
+	// Logger: default silent.
+	Logger *slog.Logger
+}
+
+func (c Config) withDefaults() (Config, error) {
+	c.Prefix = cmp.Or(c.Prefix, DefaultPrefix)
+	c.LeaveDelay = cmp.Or(c.LeaveDelay, DefaultLeaveDelay)
+	c.ProbeInterval = cmp.Or(c.ProbeInterval, DefaultProbeInterval)
+	c.MaxMessage = cmp.Or(c.MaxMessage, DefaultMaxMessage)
+	c.QueueBytes = cmp.Or(c.QueueBytes, DefaultQueueBytes)
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	switch {
+	case len(c.Identity.Incarnation) != cluster.IncarnationLen || c.Identity.Name == "":
+		return c, errors.New("socketeer: a cluster node needs an identity")
+	case c.MaxMessage < 1024 || c.QueueBytes < c.MaxMessage:
+		return c, fmt.Errorf("socketeer: cluster limits: message %d bytes, queue %d bytes", c.MaxMessage, c.QueueBytes)
+	case min(c.LeaveDelay, c.ProbeInterval) < 0:
+		return c, errors.New("socketeer: negative cluster durations")
+	}
+	return c, nil
+}
+
+// Node is one node of the cluster: a factory of adapters. All methods may be
+// called concurrently.
+//
+// Locks, in the order in which they are taken: interest.mu, then out.mu. The
+// others are never held while another is taken, nor while calling a namespace,
+// but for interest.mu around [adapter.Rooms].
+type Node struct {
+	// immutable
+	cfg     Config
+	id      cluster.Identity
+	log     *slog.Logger
+	bus     Bus
+	subj    subjects
+	members *cluster.Membership
+	lanes   []*lane
+	ctx     context.Context // ends with the node
+	cancel  context.CancelFunc
+	wg      sync.WaitGroup
+
+	count    counters
+	view     atomic.Pointer[view]
+	deaf     atomic.Bool
+	heard    atomic.Bool // since the last probe tick
+	out      outbox
+	in       inbox
+	barriers barriers
+	requests requests
+	answers  answers
+	leaving  leaving
+
+	mu         sync.RWMutex
+	namespaces map[string]*namespace
+	started    bool
+	closed     bool
+}
+
+var (
+	_ adapter.Factory = (*Node)(nil)
+	_ adapter.Node    = (*Node)(nil)
+	_ adapter.Health  = (*Node)(nil)
+)
+
+// view is the live peers as the adapter uses them. It is replaced, never
+// changed.
+type view struct {
+	peers []peer
+	name  map[string]string   // by incarnation
+	byTag map[string][]string // tag -> incarnations; one, but for a conflict
+}
+
+type peer struct{ incarnation, name string }
+
+// New returns a node on bus. It is silent until [Node.Start]. The caller
+// closes the bus after the node.
+func New(bus Bus, cfg Config) (*Node, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	n := &Node{
+		cfg: cfg, id: cfg.Identity, log: cfg.Logger.With("node", cfg.Identity.Name), bus: bus,
+		subj: newSubjects(cfg.Prefix), namespaces: make(map[string]*namespace),
+	}
+	n.ctx, n.cancel = context.WithCancel(context.Background())
+	n.view.Store(&view{})
+	n.out.nodeSeq = make(map[string]uint64)
+	n.in.senders = make(map[string]*sender)
+	n.requests.pending = make(map[uint64]*pending)
+	n.answers.running = make(map[answerKey]*answer)
+	n.leaving.wake = make(chan struct{}, 1)
+	n.members = cluster.New(n.id, cfg.Addr, announcer{n}, cluster.Config{
+		Interval: cfg.Interval, Timeout: cfg.Timeout, Logger: n.log,
+	})
+	n.members.Watch(n.onEvent)
+	count := min(maxLanes, runtime.GOMAXPROCS(0))
+	for range count {
+		n.lanes = append(n.lanes, newLane(n, cfg.QueueBytes/count))
+	}
+	return n, nil
+}
+
+// Start connects the node to the bus and begins to announce it. It does not
+// wait for other nodes; see [Node.WaitPeers].
+func (n *Node) Start() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closed {
+		return errClosed
+	}
+	if n.started {
+		return errors.New("socketeer: cluster node started twice")
+	}
+	if err := n.bus.Listen(n.receive); err != nil {
+		return err
+	}
+	for _, s := range []string{n.subj.members(), n.subj.node(n.id.Incarnation)} {
+		if err := n.bus.Subscribe(s); err != nil {
+			return err
+		}
+	}
+	n.started = true
+	for _, l := range n.lanes {
+		n.wg.Go(l.run)
+	}
+	n.wg.Go(n.probeLoop)
+	n.wg.Go(n.leaveLoop)
+	n.members.Start()
+	return nil
+}
+
+var errClosed = fmt.Errorf("socketeer: cluster node: %w", net.ErrClosed)
+
+// Close says goodbye, closes all adapters and waits for the node's goroutines.
+// If ctx has ended, no goodbye is said: the peers notice after their timeout,
+// as after a crash. It is idempotent.
+func (n *Node) Close(ctx context.Context) error {
+	n.mu.Lock()
+	n.closed = true
+	var open []*namespace
+	for _, a := range n.namespaces {
+		open = append(open, a)
+	}
+	n.mu.Unlock()
+	if ctx.Err() != nil {
+		n.members.Stop()
+	}
+	for _, a := range open {
+		a.detach(ctx.Err() == nil)
+	}
+	n.members.Leave()
+	n.cancel()
+	n.wg.Wait()
+	return nil
+}
+
+// spawn starts a goroutine that Close waits for, unless the node is closed.
+func (n *Node) spawn(f func()) bool {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	if n.closed {
+		return false
+	}
+	n.wg.Go(f)
+	return true
+}
+
+// Name implements [adapter.Node].
+func (n *Node) Name() string { return n.id.Name }
+
+// Tag implements [adapter.Node].
+func (n *Node) Tag() string { return n.id.Tag() }
+
+// Ready implements [adapter.Health]. It fails while the bus is away or deaf,
+// and while an older node has this one's tag.
+func (n *Node) Ready() error {
+	n.mu.RLock()
+	closed, started := n.closed, n.started
+	n.mu.RUnlock()
+	switch {
+	case closed:
+		return errClosed
+	case !started:
+		return errors.New("socketeer: cluster node not started")
+	case n.deaf.Load():
+		return errors.New("socketeer: cluster bus is deaf: nothing comes back from it")
+	}
+	if h, ok := n.bus.(adapter.Health); ok {
+		if err := h.Ready(); err != nil {
+			return err
+		}
+	}
+	return n.members.Conflict()
+}
+
+// Members returns the live nodes, this one included, sorted by name.
+func (n *Node) Members() []cluster.Member { return n.members.Members() }
+
+// Watch calls f for every node that joins, changes, leaves or dies, as
+// cluster.Membership.Watch does.
+func (n *Node) Watch(f func(cluster.Event)) (stop func()) { return n.members.Watch(f) }
+
+// SetState tells the cluster what this node is ready for.
+func (n *Node) SetState(s cluster.State) { n.members.SetState(s) }
+
+// SetCounts sets the function asked for this node's load.
+func (n *Node) SetCounts(f func() cluster.Counts) { n.members.SetCounts(f) }
+
+// SetAddr tells the cluster this node's public address.
+func (n *Node) SetAddr(addr string) { n.members.SetAddr(addr) }
+
+// WaitPeers returns when at least count other nodes are live, or an error
+// with ctx's cause.
+func (n *Node) WaitPeers(ctx context.Context, count int) error {
+	if err := n.members.Wait(ctx, count); err != nil {
+		return fmt.Errorf("socketeer: %d of %d peers seen: %w", len(n.view.Load().peers), count, err)
+	}
+	return nil
+}
+
+// onEvent is the membership's watcher. The order matters: first the view,
+// then those who wait. Whoever registers to wait looks at the view again
+// afterwards, so a death is seen by one or the other.
+func (n *Node) onEvent(e cluster.Event) {
+	v := &view{name: make(map[string]string), byTag: make(map[string][]string)}
+	for _, m := range n.members.Members() {
+		if m.Self {
+			continue
+		}
+		v.peers = append(v.peers, peer{m.Incarnation, m.Name})
+		v.name[m.Incarnation] = m.Name
+		v.byTag[m.Tag()] = append(v.byTag[m.Tag()], m.Incarnation)
+	}
+	n.view.Store(v)
+	if e.Kind == cluster.Left || e.Kind == cluster.Died {
+		inc := e.Member.Incarnation
+		n.barriers.gone(inc)
+		n.requests.gone(inc)
+		n.answers.gone(inc)
+		n.out.forget(inc, v)
+	}
+}
+
+// announcer carries the membership's announcements.
+type announcer struct{ n *Node }
+
+// Announce implements cluster.Transport.
+func (a announcer) Announce(frame []byte) error {
+	b := append(appendHeader(make([]byte, 0, headerLen+len(frame)), frameMember, a.n.id.Incarnation), frame...)
+	return a.n.send(b, a.n.subj.members())
+}
+
+// Send implements cluster.Transport.
+func (a announcer) Send(incarnation string, frame []byte) error {
+	b := append(appendHeader(make([]byte, 0, headerLen+len(frame)), frameMember, a.n.id.Incarnation), frame...)
+	return a.n.sendNode(b, incarnation)
+}
