@@ -26,6 +26,12 @@ func DecodeArg(raw []byte, attachments [][]byte, v any) error {
 	if decodeFast(raw, v) {
 		return nil
 	}
+	if b, ok := v.(*[]byte); ok && b != nil {
+		if n, ok := parsePlaceholder(raw); ok && n < len(attachments) {
+			*b = attachments[n]
+			return nil
+		}
+	}
 	if err := decode(raw, attachments, v); err != nil {
 		return fmt.Errorf("socketeer: decode argument: %w", err)
 	}
@@ -92,6 +98,17 @@ func decode(raw []byte, attachments [][]byte, v any) error {
 		return stdjson.Unmarshal(raw, v)
 	}
 	r := resolver{attachments}
+	if p, ok := v.(*any); ok && p != nil && !isPointer(*p) {
+		var tree any
+		if err := stdjson.Unmarshal(raw, &tree); err != nil {
+			return err
+		}
+		tree, err := r.resolve(tree)
+		if err == nil {
+			*p = tree
+		}
+		return err
+	}
 	return json.Unmarshal(raw, v, jsonv1.DefaultOptionsV1(),
 		json.WithUnmarshalers(json.UnmarshalFromFunc(r.hook)))
 }
@@ -130,7 +147,7 @@ func (r resolver) hook(dec *jsontext.Decoder, v any) error {
 // decodeAny decodes a whole tree at once and resolves its placeholders after,
 // which takes linear time whatever its depth.
 func (r resolver) decodeAny(dec *jsontext.Decoder, p *any) error {
-	if *p != nil && reflect.TypeOf(*p).Kind() == reflect.Pointer {
+	if isPointer(*p) {
 		return errors.ErrUnsupported // encoding/json decodes into the pointer's target
 	}
 	var tree any
@@ -145,6 +162,12 @@ func (r resolver) decodeAny(dec *jsontext.Decoder, p *any) error {
 	return nil
 }
 
+func isPointer(v any) bool {
+	return v != nil && reflect.TypeOf(v).Kind() == reflect.Pointer
+}
+
+// resolve returns tree with its placeholders replaced, in place but for the
+// root.
 func (r resolver) resolve(tree any) (any, error) {
 	var err error
 	switch t := tree.(type) {

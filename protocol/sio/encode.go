@@ -5,9 +5,12 @@ import (
 	stdjson "encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"reflect"
+	"slices"
 	"strconv"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -23,6 +26,10 @@ import (
 // slice type with JSON of its own, such as json.RawMessage, keeps it, and
 // a nil one becomes null. The attachments alias the arguments.
 //
+// Lists and maps that are deeper than [MaxDepth], and so those that contain
+// themselves, are an error. What a json.RawMessage or a MarshalJSON method
+// yields is made UTF-8, or refused, for no receiver would take it.
+//
 // An error says which argument cannot be encoded and wraps what encoding it
 // returned.
 func Encode(args ...any) (data []byte, attachments [][]byte, err error) {
@@ -37,31 +44,33 @@ func AppendArgs(dst []byte, args ...any) (data []byte, attachments [][]byte, err
 		if i > 0 {
 			e.buf = append(e.buf, ',')
 		}
-		if err := e.value(arg); err != nil {
+		if err := e.value(arg, 1); err != nil {
 			return nil, nil, fmt.Errorf("socketeer: encode argument %d: %w", i, err)
 		}
 	}
 	e.buf = append(e.buf, ']')
 	if len(e.attachments) > 0 {
-		// An argument may carry a peer's JSON. Something in it that looks
-		// like a placeholder would make receivers take attachments that are
-		// not its own, or drop their connection.
-		n, reason := countPlaceholders(e.buf[len(dst):], len(e.attachments))
-		if reason != "" || n != len(e.attachments) {
-			return nil, nil, errForged
+		if err := checkForged(e.buf[len(dst):], len(e.attachments)); err != nil {
+			return nil, nil, err
 		}
 	}
 	return e.buf, e.attachments, nil
 }
 
-var errForged = errors.New("socketeer: encode arguments: an argument with attachments beside it looks like a placeholder")
-
-// countPlaceholders is scanPlaceholders for JSON of any depth.
-func countPlaceholders(data []byte, n int) (count int, reason string) {
-	if _, reason := scanValue(data, 0); reason != "" {
-		return 0, reason
+// checkForged refuses data with other placeholders than its n attachments
+// have. An argument may carry a peer's JSON, and something in it that looks
+// like a placeholder would make receivers put an attachment in its place, or
+// drop their connection because there is no such attachment.
+func checkForged(data []byte, n int) error {
+	_, reason := scanValue(data, 0)
+	if reason == "" {
+		var found int
+		if found, reason = scanPlaceholders(data, n); found == n && reason == "" {
+			return nil
+		}
+		reason = "a value other than a byte slice looks like a placeholder"
 	}
-	return scanPlaceholders(data, n)
+	return errors.New("socketeer: encode arguments: " + reason)
 }
 
 type encoder struct {
@@ -69,9 +78,9 @@ type encoder struct {
 	attachments [][]byte
 }
 
-// value appends one value. The types that arguments mostly have need neither
-// reflection nor memory.
-func (e *encoder) value(v any) error {
+// value appends one value inside of depth others. The types that arguments
+// mostly have need no reflection.
+func (e *encoder) value(v any, depth int) error {
 	switch v := v.(type) {
 	case nil:
 		e.buf = append(e.buf, "null"...)
@@ -95,6 +104,10 @@ func (e *encoder) value(v any) error {
 		return e.raw(v)
 	case []byte:
 		e.bytes(v)
+	case []any:
+		return e.list(v, depth)
+	case map[string]any:
+		return e.object(v, depth)
 	default:
 		return e.any(v)
 	}
@@ -141,22 +154,110 @@ func (e *encoder) bytes(b []byte) {
 	e.attachments = append(e.attachments, b)
 }
 
+func (e *encoder) list(list []any, depth int) error {
+	if list == nil {
+		e.buf = append(e.buf, "null"...)
+		return nil
+	}
+	if depth == MaxDepth {
+		return errDeep
+	}
+	e.buf = append(e.buf, '[')
+	for i, v := range list {
+		if i > 0 {
+			e.buf = append(e.buf, ',')
+		}
+		if err := e.value(v, depth+1); err != nil {
+			return err
+		}
+	}
+	e.buf = append(e.buf, ']')
+	return nil
+}
+
+func (e *encoder) object(object map[string]any, depth int) error {
+	if object == nil {
+		e.buf = append(e.buf, "null"...)
+		return nil
+	}
+	if depth == MaxDepth {
+		return errDeep
+	}
+	e.buf = append(e.buf, '{')
+	var few [8]string
+	keys := slices.AppendSeq(few[:0], maps.Keys(object))
+	slices.Sort(keys)
+	for i, key := range keys {
+		if i > 0 {
+			e.buf = append(e.buf, ',')
+		}
+		e.string(key)
+		e.buf = append(e.buf, ':')
+		if err := e.value(object[key], depth+1); err != nil {
+			return err
+		}
+	}
+	e.buf = append(e.buf, '}')
+	return nil
+}
+
+// errDeep also ends the encoding of a map or list that contains itself.
+var errDeep = errors.New("nested too deep")
+
+// any appends a value of a type that value does not know.
 func (e *encoder) any(v any) error {
 	if !mayHoldBytes(reflect.TypeOf(v)) {
 		return e.plain(v)
 	}
+	c := collector{e.attachments}
 	out, err := json.Marshal(v, jsonv1.DefaultOptionsV1(), jsontext.EscapeForHTML(false),
-		json.WithMarshalers(json.MarshalToFunc(e.hook)))
+		json.WithMarshalers(json.MarshalToFunc(c.hook)))
 	if err != nil {
 		return err
 	}
+	start := len(e.buf)
 	e.buf = append(e.buf, out...)
+	e.attachments = c.attachments
+	e.cleanFrom(start)
 	return nil
 }
 
+// plain appends v, which holds no byte slices.
+func (e *encoder) plain(v any) error {
+	s := sink(e.buf)
+	enc := stdjson.NewEncoder(&s)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return err
+	}
+	start := len(e.buf)
+	e.buf = s[:len(s)-1] // without the line break that Encode writes
+	e.cleanFrom(start)
+	return nil
+}
+
+// cleanFrom makes the buffer from start on UTF-8. What a MarshalJSON method
+// or a nested json.RawMessage returned is not checked by encoding/json.
+func (e *encoder) cleanFrom(start int) {
+	if out := e.buf[start:]; !utf8.Valid(out) {
+		e.buf = append(e.buf[:start], bytes.ToValidUTF8(out, []byte("\ufffd"))...)
+	}
+}
+
+// sink is a writer that appends to itself.
+type sink []byte
+
+func (s *sink) Write(b []byte) (int, error) {
+	*s = append(*s, b...)
+	return len(b), nil
+}
+
+// collector takes the attachments out of the values it is shown.
+type collector struct{ attachments [][]byte }
+
 // hook marshals byte slices and leaves all else to the package it is called
 // by, which calls it for each value with a pointer to it.
-func (e *encoder) hook(enc *jsontext.Encoder, v any) error {
+func (c *collector) hook(enc *jsontext.Encoder, v any) error {
 	b, ok := v.(*[]byte)
 	if !ok {
 		p := reflect.ValueOf(v)
@@ -169,19 +270,7 @@ func (e *encoder) hook(enc *jsontext.Encoder, v any) error {
 	if *b == nil {
 		return enc.WriteToken(jsontext.Null)
 	}
-	n := len(e.attachments)
-	e.attachments = append(e.attachments, *b)
+	n := len(c.attachments)
+	c.attachments = append(c.attachments, *b)
 	return enc.WriteValue(AppendPlaceholder(nil, n))
-}
-
-// plain appends v, which holds no byte slices.
-func (e *encoder) plain(v any) error {
-	buf := bytes.NewBuffer(e.buf)
-	enc := stdjson.NewEncoder(buf)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		return err
-	}
-	e.buf = bytes.TrimSuffix(buf.Bytes(), []byte{'\n'})
-	return nil
 }

@@ -2,6 +2,7 @@ package sio
 
 import (
 	"bytes"
+	"math"
 	"strconv"
 )
 
@@ -9,13 +10,25 @@ import (
 const (
 	placeholderKey = "_placeholder"
 	numberKey      = "num"
+
+	placeholderHead = `{"_placeholder":true,"num":`
 )
 
 // AppendPlaceholder appends the JSON that stands for attachment number n.
 func AppendPlaceholder(dst []byte, n int) []byte {
-	dst = append(dst, `{"_placeholder":true,"num":`...)
+	dst = append(dst, placeholderHead...)
 	dst = strconv.AppendInt(dst, int64(n), 10)
 	return append(dst, '}')
+}
+
+// parsePlaceholder parses a placeholder that is spelled as AppendPlaceholder
+// does, which is JavaScript's way too.
+func parsePlaceholder(raw []byte) (n int, ok bool) {
+	if len(raw) < len(placeholderHead) || string(raw[:len(placeholderHead)]) != placeholderHead {
+		return 0, false
+	}
+	v, width := parseInt(raw[len(placeholderHead):], math.MaxInt32)
+	return int(v), width > 0 && string(raw[len(placeholderHead)+width:]) == "}"
 }
 
 // scanPlaceholders counts the placeholders in data, valid JSON no deeper than
@@ -25,7 +38,7 @@ func AppendPlaceholder(dst []byte, n int) []byte {
 // is true, further members do not matter, the last of several members of one
 // name counts, and several placeholders may name one attachment.
 func scanPlaceholders(data []byte, n int) (count int, reason string) {
-	var marked, numbered bits // of the object at a depth
+	var marked, numbered bitStack // of the object at a depth
 	depth := 0
 	for i := 0; i < len(data); {
 		switch data[i] {
@@ -70,7 +83,7 @@ func isKey(raw []byte, key string) bool {
 		return false
 	}
 	if bytes.IndexByte(raw, '\\') < 0 {
-		return string(raw[1:len(raw)-1]) == key
+		return string(raw[1:len(raw)-1]) == key // without memory
 	}
 	return unquote(raw) == key
 }

@@ -1,7 +1,10 @@
 package sio
 
 import (
+	"bytes"
+	"encoding/binary"
 	"encoding/json"
+	"math/bits"
 	"unicode/utf8"
 )
 
@@ -17,10 +20,10 @@ const (
 	badPlace = "invalid placeholder"
 )
 
-// bits is a stack of MaxDepth booleans; the depth is kept by its user.
-type bits [MaxDepth / 64]uint64
+// bitStack is a stack of MaxDepth booleans; its user keeps the depth.
+type bitStack [MaxDepth / 64]uint64
 
-func (s *bits) set(i int, v bool) {
+func (s *bitStack) set(i int, v bool) {
 	mask := uint64(1) << (i % 64)
 	if v {
 		s[i/64] |= mask
@@ -29,7 +32,7 @@ func (s *bits) set(i int, v bool) {
 	}
 }
 
-func (s *bits) at(i int) bool { return s[i/64]>>(i%64)&1 != 0 }
+func (s *bitStack) at(i int) bool { return s[i/64]>>(i%64)&1 != 0 }
 
 // scanValue scans one JSON value (RFC 8259, in UTF-8) that starts at b[i],
 // after optional space, and returns the index after it. A non-empty reason
@@ -38,7 +41,7 @@ func (s *bits) at(i int) bool { return s[i/64]>>(i%64)&1 != 0 }
 // It loops instead of recursing: a goroutine that decodes small packets then
 // never grows its first stack, and no input can make it grow.
 func scanValue(b []byte, i int) (end int, reason string) {
-	var object bits // whether the container at a depth is an object
+	var object bitStack // whether the container at a depth is an object
 	depth := 0
 	key := false // a member's name comes next
 	for {
@@ -176,7 +179,11 @@ func isDigit(c byte) bool { return c-'0' <= 9 }
 
 // scanString scans the string that starts with the quote at b[i].
 func scanString(b []byte, i int) (int, string) {
-	for i++; i < len(b); {
+	for i++; ; {
+		i = skipPlain(b, i)
+		if i >= len(b) {
+			return i, badJSON
+		}
 		switch c := b[i]; {
 		case c == '"':
 			return i + 1, ""
@@ -186,10 +193,8 @@ func scanString(b []byte, i int) (int, string) {
 				return i, badJSON
 			}
 			i += n
-		case c < ' ':
-			return i, badJSON
 		case c < utf8.RuneSelf:
-			i++
+			return i, badJSON
 		default:
 			r, n := utf8.DecodeRune(b[i:])
 			if r == utf8.RuneError && n == 1 {
@@ -198,7 +203,29 @@ func scanString(b []byte, i int) (int, string) {
 			i += n
 		}
 	}
-	return i, badJSON
+}
+
+// skipPlain skips ASCII that stands for itself in a string: no quote,
+// backslash or control character. It takes eight bytes at a time.
+func skipPlain(b []byte, i int) int {
+	const (
+		ones  = 0x0101010101010101
+		highs = 0x80 * ones
+	)
+	for ; i+8 <= len(b); i += 8 {
+		w := binary.LittleEndian.Uint64(b[i:])
+		quote, slash := w^'"'*ones, w^'\\'*ones
+		// The high bit of each byte that is not ASCII, below ' ', '"' or
+		// '\\'. A borrow can only disturb bytes above a marked one.
+		marks := (w | (w-' '*ones)&^w | (quote-ones)&^quote | (slash-ones)&^slash) & highs
+		if marks != 0 {
+			return i + bits.TrailingZeros64(marks)/8
+		}
+	}
+	for i < len(b) && b[i] >= ' ' && b[i] < utf8.RuneSelf && b[i] != '"' && b[i] != '\\' {
+		i++
+	}
+	return i
 }
 
 // escape returns the length of the escape sequence that b starts with, or 0.
@@ -247,15 +274,12 @@ func firstName(data []byte) (raw []byte, ok bool) {
 
 // unquote returns the value of a JSON string that a scan accepted.
 func unquote(raw []byte) string {
-	inner := raw[1 : len(raw)-1]
-	for _, c := range inner {
-		if c == '\\' {
-			var s string
-			if err := json.Unmarshal(raw, &s); err != nil {
-				panic(err) // what a scan accepts is valid JSON
-			}
-			return s
-		}
+	if bytes.IndexByte(raw, '\\') < 0 {
+		return string(raw[1 : len(raw)-1])
 	}
-	return string(inner)
+	var s string
+	if err := json.Unmarshal(raw, &s); err != nil {
+		panic(err) // what a scan accepts is valid JSON
+	}
+	return s
 }
