@@ -53,14 +53,19 @@ type worker struct {
 	seen  uint64 // owned by the watchdog
 
 	mu    sync.Mutex
-	tasks []task // what is left of its batch, in order
+	tasks []task // its batch
+	done  int    // how many of them it has taken
 }
 
 // maxBatch is how many tasks one worker gets at a time.
 const maxBatch = 16
 
-// maxIdle is how many workers are kept without work.
-func maxIdle() int { return max(64, 8*runtime.GOMAXPROCS(0)) }
+// How many workers are kept without work: many while there is some, because a
+// new one has to grow its stack, and few when it is quiet.
+const (
+	maxIdle = 1024
+	minIdle = 16
+)
 
 // run has a worker drain t, soon: at the next kick. After close it does
 // nothing.
@@ -113,7 +118,7 @@ func (p *pool) assign(tasks []task) {
 		w = &worker{wake: make(chan struct{}, 1)}
 		p.workers.Go(func() { p.work(w) })
 	}
-	w.tasks = append(w.tasks[:0], tasks...) // idle: nobody else looks at it
+	w.tasks, w.done = append(w.tasks[:0], tasks...), 0 // idle: nobody else looks at it
 	w.at = len(p.busy)
 	p.busy = append(p.busy, w)
 	w.wake <- struct{}{}
@@ -134,12 +139,12 @@ func (p *pool) work(w *worker) {
 func (w *worker) next() task {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.tasks) == 0 {
+	if w.done == len(w.tasks) {
 		return nil
 	}
-	t := w.tasks[0]
-	w.tasks[0] = nil
-	w.tasks = w.tasks[1:]
+	t := w.tasks[w.done]
+	w.tasks[w.done] = nil
+	w.done++
 	return t
 }
 
@@ -171,7 +176,7 @@ func (p *pool) rest(w *worker) bool {
 		close(p.rested)
 		p.rested = nil
 	}
-	if p.closed || len(p.idle) >= maxIdle() {
+	if p.closed || len(p.idle) >= maxIdle {
 		return false
 	}
 	p.idle = append(p.idle, w)
@@ -202,6 +207,7 @@ func (p *pool) watch() {
 			quiet = 0
 		} else if quiet++; quiet > quietTicks || p.closed {
 			p.watching = false
+			p.trim(minIdle)
 			p.mu.Unlock()
 			return
 		}
@@ -229,9 +235,10 @@ func (p *pool) stuck(late []*engineio.Conn) []*engineio.Conn {
 				late = append(late, conn)
 			}
 			w.mu.Lock()
-			p.queue = append(p.queue, w.tasks...)
-			clear(w.tasks)
-			w.tasks = w.tasks[:0]
+			rest := w.tasks[w.done:]
+			p.queue = append(p.queue, rest...)
+			clear(rest)
+			w.tasks = w.tasks[:w.done]
 			w.mu.Unlock()
 		}
 		w.seen = state
@@ -240,6 +247,15 @@ func (p *pool) stuck(late []*engineio.Conn) []*engineio.Conn {
 		p.blocking = blockingTicks
 	}
 	return late
+}
+
+// trim lets all but n idle workers go. With p.mu held.
+func (p *pool) trim(n int) {
+	for i := n; i < len(p.idle); i++ {
+		close(p.idle[i].wake)
+		p.idle[i] = nil
+	}
+	p.idle = p.idle[:min(n, len(p.idle))]
 }
 
 // close waits until all handlers have returned, or ctx has ended, and lets the
@@ -261,10 +277,7 @@ func (p *pool) close(ctx context.Context) {
 		p.mu.Lock()
 	}
 	p.closed = true
-	for _, w := range p.idle {
-		close(w.wake)
-	}
-	p.idle = nil
+	p.trim(0)
 	abandoned := len(p.busy) > 0
 	p.mu.Unlock()
 	if !abandoned {
