@@ -48,19 +48,25 @@ func (d *Decoder) Text(b []byte) (p Packet, ok bool, err error) {
 		d.pending = nil
 		return Packet{}, false, syntaxError("text while attachments are missing")
 	}
-	p, want, reason := d.parse(b)
+	want, reason := d.parse(b, &p)
+	if reason == "" && want > 0 {
+		reason = d.begin(&p, want)
+	}
 	if reason != "" {
 		return Packet{}, false, syntaxError(reason)
 	}
-	if want == 0 {
-		return p, true, nil
-	}
-	if _, reason = scanPlaceholders(p.Data, want); reason != "" {
-		return Packet{}, false, syntaxError(reason)
+	return p, want == 0, nil
+}
+
+// begin keeps p, which lacks want attachments, and leaves it empty.
+func (d *Decoder) begin(p *Packet, want int) (reason string) {
+	if _, reason := scanPlaceholders(p.Data, want); reason != "" {
+		return reason
 	}
 	p.Data = bytes.Clone(p.Data)
-	d.pending = &pending{packet: p, want: want, bytes: len(p.Data)}
-	return Packet{}, false, nil
+	d.pending = &pending{packet: *p, want: want, bytes: len(p.Data)}
+	*p = Packet{}
+	return ""
 }
 
 // Binary adds the attachment b, which it keeps, to the packet begun by
@@ -93,12 +99,12 @@ func (d *Decoder) PendingBytes() int {
 	return d.pending.bytes
 }
 
-// parse decodes one text. want is the number of attachments to follow.
+// parse decodes one text into p. want is the number of attachments to follow.
 //
 //	<type>[<attachments>-][<namespace>,][<ack id>][<JSON>]
-func (d *Decoder) parse(b []byte) (p Packet, want int, reason string) {
+func (d *Decoder) parse(b []byte, p *Packet) (want int, reason string) {
 	if len(b) == 0 {
-		return p, 0, "empty packet"
+		return 0, "empty packet"
 	}
 	p.Type = Type(b[0] - '0')
 	b = b[1:]
@@ -107,26 +113,26 @@ func (d *Decoder) parse(b []byte) (p Packet, want int, reason string) {
 	case BinaryEvent, BinaryAck:
 		p.Type -= BinaryEvent - Event
 		if want, b, reason = d.parseCount(b); reason != "" {
-			return p, 0, reason
+			return 0, reason
 		}
 	default:
-		return p, 0, "unknown packet type"
+		return 0, "unknown packet type"
 	}
 	if p.Namespace, b, reason = d.parseNamespace(b); reason != "" {
-		return p, 0, reason
+		return 0, reason
 	}
 	if len(b) > 0 && isDigit(b[0]) {
 		var n int
 		if p.ID, n = parseInt(b, MaxID); n == 0 {
-			return p, 0, "ack id out of range"
+			return 0, "ack id out of range"
 		}
 		p.HasID = true
 		b = b[n:]
 	}
 	if reason = p.setData(b); reason != "" {
-		return p, 0, reason
+		return 0, reason
 	}
-	return p, want, ""
+	return want, ""
 }
 
 // parseCount parses the number of attachments and the dash behind it.

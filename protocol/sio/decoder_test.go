@@ -281,3 +281,18 @@ func TestOutOfTurn(t *testing.T) {
 		t.Errorf("the decoder is not as new after an error: %v, %v", ok, err)
 	}
 }
+
+// TestNoMemory holds the promise that makes a decoder per connection cheap.
+func TestNoMemory(t *testing.T) {
+	var d sio.Decoder
+	for _, text := range []string{event64, eventAck64, `0/chat,{"token":"x"}`, `342["\u00e9"]`} {
+		b := []byte(text)
+		if n := testing.AllocsPerRun(100, func() {
+			if _, ok, err := d.Text(b); err != nil || !ok {
+				t.Error(ok, err)
+			}
+		}); n != 0 {
+			t.Errorf("%s: %v allocations", text, n)
+		}
+	}
+}
