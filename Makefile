@@ -1,0 +1,65 @@
+# What can be done here. "make help" lists it.
+
+GO ?= go
+NPM ?= npm
+BUNDLE := internal/app/clientbundle
+BUNDLE_FILES := socket.io.js socket.io.min.js socket.io.esm.min.js socket.io.msgpack.min.js
+NPM_DIRS := $(BUNDLE) test/e2e test/bench test/client-peer
+GO_MODULES := . test/e2e
+FUZZTIME ?= 20s
+
+.DEFAULT_GOAL := help
+.PHONY: help
+help: ## List what there is
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# npm packages, by lock file. The stamp is younger than what it was made from.
+%/node_modules/.stamp: %/package.json %/package-lock.json
+	cd $* && $(NPM) ci --no-audit --no-fund
+	@touch $@
+
+$(BUNDLE)/dist/socket.io.js: $(BUNDLE)/node_modules/.stamp
+	cd $(BUNDLE) && for f in $(BUNDLE_FILES); do \
+		cp node_modules/socket.io-client/dist/$$f node_modules/socket.io-client/dist/$$f.map dist/; done
+	@touch $@
+
+.PHONY: build
+build: $(BUNDLE)/dist/socket.io.js ## Build bin/socketeer, with the browser client inside
+	$(GO) build -o bin/socketeer ./cmd/socketeer
+
+.PHONY: up
+up: build ## Run the chat on three nodes, here, until Ctrl-C
+	bin/socketeer up --nodes 3
+
+.PHONY: setup
+setup: build $(NPM_DIRS:%=%/node_modules/.stamp) ## Install what the tests need
+	scripts/setup
+
+.PHONY: test
+test: setup check ## Install what the tests need, and run all of them
+	for m in $(GO_MODULES); do (cd $$m && $(GO) test -race -timeout 9m ./...) || exit 1; done
+
+.PHONY: check
+check: ## Formatting and go vet
+	@unformatted=$$(git ls-files '*.go' | xargs gofmt -l); \
+		if [ -n "$$unformatted" ]; then echo "not gofmt-ed:"; echo "$$unformatted"; exit 1; fi
+	for m in $(GO_MODULES); do (cd $$m && $(GO) vet ./...) || exit 1; done
+
+.PHONY: lint
+lint: ## golangci-lint, if it is installed
+	golangci-lint run ./...
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME (20s)
+	@for p in $$($(GO) list ./...); do \
+		for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
+			echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p || exit 1; \
+		done; done
+
+.PHONY: bench
+bench: ## Micro-benchmarks, with allocations
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: clean
+clean: ## Remove what was built and installed here
+	rm -rf bin $(NPM_DIRS:%=%/node_modules) $(BUNDLE_FILES:%=$(BUNDLE)/dist/%) $(BUNDLE_FILES:%=$(BUNDLE)/dist/%.map)
