@@ -2,7 +2,6 @@ package wsconn
 
 import (
 	"bytes"
-	"errors"
 	"io"
 	"sync"
 
@@ -45,7 +44,7 @@ func (*deflater) inflate(msg []byte, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	out, err := io.ReadAll(io.LimitReader(r, limit+1))
-	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+	if err != nil {
 		return nil, &CloseError{Code: CloseInvalidData, Reason: "corrupt compressed data"}
 	}
 	if int64(len(out)) > limit {

@@ -88,9 +88,31 @@ func (p *parser) header(b []byte) (int, error) {
 		if need >= 6 { // the whole header: the mask is always there
 			break
 		}
+		if err := p.check(); err != nil {
+			return used, err
+		}
 	}
 	p.nhdr = 0
 	return used, p.begin()
+}
+
+// check judges the first two bytes as soon as they are there: what is no
+// frame of a client may never get any longer.
+func (p *parser) check() error {
+	first, second := p.hdr[0], p.hdr[1]
+	p.fin, p.op = first&0x80 != 0, ws.OpCode(first&0x0f)
+	rsv1 := first&0x40 != 0
+	switch {
+	case second&0x80 == 0:
+		return protocolError("frame is not masked")
+	case first&0x30 != 0, rsv1 && p.flate == nil:
+		return protocolError("reserved bits set")
+	case p.op.IsReserved():
+		return protocolError("reserved opcode")
+	case p.op.IsControl() && (!p.fin || second&0x7f > 125 || rsv1):
+		return protocolError("malformed control frame")
+	}
+	return nil
 }
 
 // headerSize tells how long the header is, as far as is known.
@@ -108,11 +130,9 @@ func (p *parser) headerSize() int {
 	}
 }
 
+// begin takes the rest of the header apart.
 func (p *parser) begin() error {
-	first, second := p.hdr[0], p.hdr[1]
-	p.fin, p.op = first&0x80 != 0, ws.OpCode(first&0x0f)
-	rsv1 := first&0x40 != 0
-	switch second & 0x7f {
+	switch n := p.hdr[1] & 0x7f; n {
 	case 126:
 		p.length = int64(binary.BigEndian.Uint16(p.hdr[2:]))
 		copy(p.mask[:], p.hdr[4:])
@@ -124,25 +144,14 @@ func (p *parser) begin() error {
 		p.length = int64(l)
 		copy(p.mask[:], p.hdr[10:])
 	default:
-		p.length = int64(second & 0x7f)
+		p.length = int64(n)
 		copy(p.mask[:], p.hdr[2:])
 	}
 	p.got, p.inPayload = 0, true
-
-	switch {
-	case second&0x80 == 0:
-		return protocolError("frame is not masked")
-	case first&0x30 != 0, rsv1 && p.flate == nil:
-		return protocolError("reserved bits set")
-	case p.op.IsReserved():
-		return protocolError("reserved opcode")
-	case p.op.IsControl():
-		if !p.fin || p.length > 125 || rsv1 {
-			return protocolError("malformed control frame")
-		}
+	if p.op.IsControl() {
 		return nil
 	}
-	return p.beginData(rsv1)
+	return p.beginData(p.hdr[0]&0x40 != 0)
 }
 
 func (p *parser) beginData(rsv1 bool) error {
