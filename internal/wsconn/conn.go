@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"syscall"
 
@@ -55,7 +56,9 @@ type Conn struct {
 	p       parser
 	deflate bool
 	linger  bool // owned by the reader
-	closed  atomic.Bool
+
+	mu     sync.Mutex // for the two that must not overlap: watching, and closing what is watched
+	closed bool       // guarded by mu
 }
 
 // Upgrade accepts a WebSocket handshake. When it fails, the refusal has been
@@ -93,11 +96,14 @@ func (c *Conn) Deflate() bool { return c.deflate }
 
 // Close closes the socket at once.
 func (c *Conn) Close() error {
-	c.closed.Store(true)
-	if fd := c.fd.Load(); fd != nil {
-		return fd.Close()
+	fd := c.fd.Load()
+	if fd == nil {
+		return c.nc.Close()
 	}
-	return c.nc.Close()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	return fd.Close()
 }
 
 // CloseWrite tells the peer that nothing more comes, after what was written.
@@ -131,14 +137,20 @@ func (c *Conn) Watch(early []byte, h Handler) {
 		}
 		h.Read()
 	}
-	if err := c.fd.Load().Watch((*watched)(c)); err != nil {
-		c.ended(err)
+	if err := c.watch(); err != nil && c.ended(err) {
 		c.gone()
-		return
 	}
-	if c.closed.Load() { // closed before it was watched
-		_ = c.fd.Load().Close()
+}
+
+// watch does not touch a descriptor that was closed meanwhile: its number may
+// be another connection's by now.
+func (c *Conn) watch() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return net.ErrClosed
 	}
+	return c.fd.Load().Watch((*watched)(c))
 }
 
 // ended reports whether to go on reading in order to forget it.
