@@ -1,0 +1,159 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/socketeer-io/socketeer/protocol/sio"
+)
+
+// Handler handles an event. The context ends when the client is closed. An
+// error is logged; if the server waits for an acknowledgement that the handler
+// has not sent, it gets {"error": {...}} with what an [*Error] says, or
+// "internal error".
+type Handler func(ctx context.Context, m *Message) error
+
+// Message is an event that came in. It stays valid after its handler returns,
+// and its methods may be called by any goroutine.
+type Message struct {
+	socket      *Socket
+	session     uint64 // of the socket, when the event came
+	event       string
+	data        []byte // JSON array, the name first
+	attachments [][]byte
+	id          uint64
+	ack         atomic.Uint32 // ackNone, ackWanted, ackSent
+}
+
+const (
+	ackNone = iota
+	ackWanted
+	ackSent
+)
+
+func (m *Message) size() int {
+	n := len(m.data)
+	for _, a := range m.attachments {
+		n += len(a)
+	}
+	return n
+}
+
+// Socket returns the socket that received the event.
+func (m *Message) Socket() *Socket { return m.socket }
+
+// Event returns the event's name.
+func (m *Message) Event() string { return m.event }
+
+// args returns all elements, the name first.
+func (m *Message) args() []json.RawMessage {
+	args, err := sio.Args(m.data)
+	if err != nil { // the decoder has checked it
+		return nil
+	}
+	return args
+}
+
+// NumArgs returns how many arguments came with the event. From a server with
+// connection state recovery the last one may be an offset, as in JavaScript.
+func (m *Message) NumArgs() int { return max(len(m.args())-1, 0) }
+
+// Raw returns argument i as it came, nil if there is none. Binary values are
+// placeholders in it; see Attachments.
+func (m *Message) Raw(i int) json.RawMessage {
+	args := m.args()
+	if i < 0 || i+1 >= len(args) {
+		return nil
+	}
+	return args[i+1]
+}
+
+// Data returns the event as it came: a JSON array with the name first.
+func (m *Message) Data() json.RawMessage { return m.data }
+
+// Attachments returns the binary values that placeholders in Data stand for.
+func (m *Message) Attachments() [][]byte { return m.attachments }
+
+// Decode decodes the first arguments into the values pointed to, by the rules
+// of encoding/json; binary goes into []byte and any. A nil pointer skips an
+// argument. ErrNoSuchArgument if there are fewer.
+func (m *Message) Decode(to ...any) error {
+	args := m.args()
+	if len(args) > 0 {
+		args = args[1:]
+	}
+	return decodeArgs(args, m.attachments, to, m.event)
+}
+
+func decodeArgs(args []json.RawMessage, attachments [][]byte, to []any, of string) error {
+	for i, v := range to {
+		if v == nil {
+			continue
+		}
+		if i >= len(args) {
+			return fmt.Errorf("%w: number %d of %q", ErrNoSuchArgument, i, of)
+		}
+		if err := sio.DecodeArg(args[i], attachments, v); err != nil {
+			return fmt.Errorf("socketeer: argument %d of %q: %w", i, of, err)
+		}
+	}
+	return nil
+}
+
+// WantsAck reports whether the server waits for an acknowledgement that has
+// not been sent.
+func (m *Message) WantsAck() bool { return m.ack.Load() == ackWanted }
+
+// Ack acknowledges the event. It can be done once, during or after the
+// handler; ErrAcknowledged otherwise. ErrDisconnected says that the connection
+// on which the event came is gone, and the server's wait with it.
+func (m *Message) Ack(args ...any) error {
+	data, attachments, err := sio.Encode(args...)
+	if err != nil {
+		return err
+	}
+	if !m.ack.CompareAndSwap(ackWanted, ackSent) {
+		return ErrAcknowledged
+	}
+	return m.socket.sendAck(m, sio.Packet{
+		Type: sio.Ack, Namespace: m.socket.namespace,
+		ID: m.id, HasID: true, Data: data, Attachments: attachments,
+	})
+}
+
+// Reply is an acknowledgement that came in.
+type Reply struct {
+	event       string // that it answers
+	data        []byte
+	attachments [][]byte
+}
+
+// Data returns the reply as it came: a JSON array of its arguments.
+func (r *Reply) Data() json.RawMessage { return r.data }
+
+// NumArgs returns how many arguments the reply has.
+func (r *Reply) NumArgs() int {
+	args, _ := sio.Args(r.data)
+	return len(args)
+}
+
+// Raw returns argument i as it came, nil if there is none. Binary values are
+// placeholders in it.
+func (r *Reply) Raw(i int) json.RawMessage {
+	args, err := sio.Args(r.data)
+	if err != nil || i < 0 || i >= len(args) {
+		return nil
+	}
+	return args[i]
+}
+
+// Decode decodes the reply's first arguments, like [Message.Decode].
+func (r *Reply) Decode(to ...any) error {
+	args, err := sio.Args(r.data)
+	if err != nil {
+		return err
+	}
+	return decodeArgs(args, r.attachments, to, r.event)
+}
