@@ -130,31 +130,41 @@ func (h *Hub[T]) Remove(m *Member[T]) (left, emptied []string) {
 // called for the room, which ends with its last member. It reports ok false
 // when m has been removed.
 func (h *Hub[T]) Join(m *Member[T], name string) (announce, ok bool) {
-	s := &h.shard[h.slot(name)]
 	for {
-		s.mu.RLock()
-		r := s.rooms[name]
-		s.mu.RUnlock()
+		r := h.room(name)
 		if r == nil {
-			s.mu.Lock()
-			if r = s.rooms[name]; r == nil {
-				r = &room[T]{name: name}
-				s.rooms[name] = r
+			if r, ok = h.establish(m, name); r != nil {
+				return ok, ok
 			}
-			s.mu.Unlock()
+			continue // somebody else has, just now
 		}
 		if r.add(m) {
 			r.mu.RLock()
-			announce = !r.announced
-			r.mu.RUnlock()
-			return announce, true
+			defer r.mu.RUnlock()
+			return !r.announced, true
 		}
-		if r.isDead() { // it was emptied meanwhile; a new one takes its place
-			continue
+		if !r.isDead() {
+			return false, false
 		}
-		h.drop(r)
-		return false, false
+		// It was emptied meanwhile; a new one takes its place.
 	}
+}
+
+// establish makes a room with its first member. It returns nil when there is one.
+// A room in the index has had a member always: so whoever takes out the last
+// one, and nobody else, finds out that it is empty.
+func (h *Hub[T]) establish(m *Member[T], name string) (r *room[T], ok bool) {
+	s := &h.shard[h.slot(name)]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.rooms[name] != nil {
+		return nil, false
+	}
+	r = &room[T]{name: name}
+	if ok = r.add(m); ok {
+		s.rooms[name] = r
+	}
+	return r, ok
 }
 
 // Announced notes that the cluster knows of the room.
