@@ -1,0 +1,198 @@
+package chat
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/socketeer-io/socketeer"
+)
+
+// person is somebody in a room.
+type person struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+	Room string `json:"room"`
+	Node string `json:"node"`
+}
+
+// here is what a node says of its own people: all of them.
+type here struct {
+	Node   string   `json:"node"`
+	People []person `json:"people"`
+}
+
+const (
+	settle      = 100 * time.Millisecond // changes within it are told together
+	repeat      = 5 * time.Second        // a node repeats what it said, in case it was missed
+	shownPeople = 200                    // told of one room; the page shows how many more there are
+)
+
+// presence knows who is where. Each node tells the others of its own people;
+// a node that is not live any more is forgotten with them.
+type presence struct {
+	nsp  *socketeer.Namespace
+	node string
+	live func() []string
+
+	mu     sync.Mutex
+	own    map[string]person   // by socket id
+	others map[string][]person // by node
+	dirty  bool                // own has changed
+	stale  bool                // the page's view has changed
+
+	stop chan struct{}
+	done chan struct{}
+}
+
+func newPresence(nsp *socketeer.Namespace, o Options) *presence {
+	p := &presence{
+		nsp: nsp, node: o.Node, live: o.Live,
+		own: map[string]person{}, others: map[string][]person{}, dirty: true,
+		stop: make(chan struct{}), done: make(chan struct{}),
+	}
+	nsp.OnServerSide("here", func(_ context.Context, m *socketeer.Message) error {
+		var h here
+		if err := m.Decode(&h); err != nil {
+			return err
+		}
+		p.heard(h)
+		return nil
+	})
+	go p.run()
+	return p
+}
+
+func (p *presence) close() {
+	close(p.stop)
+	<-p.done
+}
+
+func (p *presence) enter(who person) { p.change(func() { p.own[who.ID] = who }) }
+func (p *presence) leave(id string)  { p.change(func() { delete(p.own, id) }) }
+
+func (p *presence) change(f func()) {
+	p.mu.Lock()
+	f()
+	p.dirty, p.stale = true, true
+	p.mu.Unlock()
+}
+
+func (p *presence) heard(h here) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !slices.Equal(p.others[h.Node], h.People) {
+		p.others[h.Node] = h.People
+		p.stale = true
+	}
+}
+
+// run tells other nodes and this node's pages what has changed.
+func (p *presence) run() {
+	defer close(p.done)
+	look := time.NewTicker(settle)
+	defer look.Stop()
+	again := time.NewTicker(repeat)
+	defer again.Stop()
+	for {
+		select {
+		case <-p.stop:
+			return
+		case <-again.C:
+			p.mu.Lock()
+			p.dirty = true
+			p.mu.Unlock()
+		case <-look.C:
+		}
+		p.forget()
+		p.tell()
+	}
+}
+
+// forget drops the people of nodes that are gone.
+func (p *presence) forget() {
+	if p.live == nil {
+		return
+	}
+	live := p.live()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for node := range p.others {
+		if !slices.Contains(live, node) {
+			delete(p.others, node)
+			p.stale = true
+		}
+	}
+}
+
+// tell sends what has changed. What does not arrive is repeated later.
+func (p *presence) tell() {
+	p.mu.Lock()
+	dirty, stale := p.dirty, p.stale
+	p.dirty, p.stale = false, false
+	own := slices.SortedFunc(maps.Values(p.own), byID)
+	p.mu.Unlock()
+	if dirty && p.live != nil {
+		_ = p.nsp.ServerSideEmit("here", here{p.node, own})
+	}
+	if !stale {
+		return
+	}
+	all := p.nsp.Local()
+	_ = all.Emit("rooms", p.rooms())
+	for room, people := range p.byRoom() {
+		shown := people[:min(len(people), shownPeople)]
+		_ = all.To(roomOf(room)).Emit("members", map[string]any{"room": room, "total": len(people), "members": shown})
+	}
+}
+
+func byID(a, b person) int { return strings.Compare(a.ID, b.ID) }
+
+// byRoom returns everybody, in the order of their names.
+func (p *presence) byRoom() map[string][]person {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	rooms := map[string][]person{}
+	add := func(who person) { rooms[who.Room] = append(rooms[who.Room], who) }
+	for _, who := range p.own {
+		add(who)
+	}
+	for _, people := range p.others {
+		for _, who := range people {
+			add(who)
+		}
+	}
+	for _, people := range rooms {
+		slices.SortFunc(people, func(a, b person) int {
+			if c := strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)); c != 0 {
+				return c
+			}
+			return byID(a, b)
+		})
+	}
+	return rooms
+}
+
+// room is one with people in it.
+type room struct {
+	Name   string `json:"name"`
+	People int    `json:"people"`
+}
+
+// rooms returns those with people in them, the fullest first.
+func (p *presence) rooms() []room {
+	list := []room{}
+	for name, people := range p.byRoom() {
+		list = append(list, room{name, len(people)})
+	}
+	slices.SortFunc(list, func(a, b room) int {
+		if a.People != b.People {
+			return b.People - a.People
+		}
+		return strings.Compare(a.Name, b.Name)
+	})
+	return list[:min(len(list), 100)]
+}

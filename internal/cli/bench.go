@@ -1,0 +1,111 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/socketeer-io/socketeer/internal/loadgen"
+)
+
+const benchExample = `  socketeer bench --addr 127.0.0.1:3000 --mode idle --conns 10000 --pid $(pidof socketeer)
+  socketeer bench --addr 127.0.0.1:3000 --mode echo --conns 500
+  socketeer bench --addr 127.0.0.1:3001,127.0.0.1:3002 --mode rooms --conns 10000 --room 100 --rate 50000/s`
+
+// newBenchCommand returns the command that puts load on servers which run the
+// bench application, and prints what it cost them.
+func newBenchCommand() *cobra.Command {
+	var (
+		cfg    loadgen.Config
+		mode   string
+		rate   rateValue
+		asJSON bool
+	)
+	cmd := &cobra.Command{
+		Use:   "bench --addr HOST:PORT[,...] --mode idle|echo|rooms",
+		Short: "Measure servers under load",
+		Long: `Measure servers that run the bench application (serve --app bench).
+
+idle   connects and holds: accept rate, memory per connection
+echo   sends and waits for the acknowledgement
+rooms  sends to rooms: every member gets every message
+
+With --rate, sends leave by the clock and latency counts from the time each was
+due; without it, the servers are kept as busy as they can be. The load
+generator takes processor time too: it is printed, and on a machine shared
+with the servers it is what they lack.`,
+		Example:       benchExample,
+		Args:          cobra.NoArgs,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg.Mode, cfg.Rate = loadgen.Mode(mode), float64(rate)
+			cfg.Progress = func(p loadgen.Progress) { fmt.Fprintln(cmd.ErrOrStderr(), p) }
+			report, err := loadgen.Run(cmd.Context(), cfg)
+			if err != nil {
+				return err
+			}
+			if !asJSON {
+				return report.WriteTable(cmd.OutOrStdout())
+			}
+			enc := json.NewEncoder(cmd.OutOrStdout())
+			enc.SetIndent("", "  ")
+			return enc.Encode(report)
+		},
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.StringSliceVar(&cfg.Addrs, "addr", nil, "servers, HOST:PORT[,HOST:PORT...]; connections are spread over them")
+	f.StringVar(&mode, "mode", "", "idle, echo or rooms")
+	f.IntVar(&cfg.Conns, "conns", 1000, "number of connections")
+	f.IntVar(&cfg.Room, "room", 100, "members per room")
+	f.Var(&rate, "rate", "deliveries (rooms) or messages (echo) a second, such as 50000/s or 50k; 0 saturates")
+	f.DurationVar(&cfg.Duration, "duration", 0, "measured time (default 10s; in idle: none, held after reading memory)")
+	f.DurationVar(&cfg.Warmup, "warmup", 2*time.Second, "load before the measured time")
+	f.IntVar(&cfg.Payload, "payload", 64, "bytes of data in a message")
+	f.IntSliceVar(&cfg.PIDs, "pid", nil, "server processes on this machine, PID[,PID...]: read their CPU time and memory")
+	f.BoolVar(&asJSON, "json", false, "print the report as JSON")
+	f.IntVar(&cfg.Inflight, "inflight", 0, "messages on their way when saturating: per connection in echo (default 1), per room in rooms (default 3)")
+	f.DurationVar(&cfg.Coalesce, "coalesce", 50*time.Microsecond, "when saturating, look away this long after few events (negative: never)")
+	f.DurationVar(&cfg.Settle, "settle", 5*time.Second, "wait before memory is read in idle")
+	f.DurationVar(&cfg.Drain, "drain", 5*time.Second, "wait for outstanding messages at the end")
+	f.IntVar(&cfg.ConnectInflight, "connect-inflight", 256, "connections being opened at once")
+	f.IntVar(&cfg.Loops, "loops", 1, "event loops of the generator, a thread each")
+	f.StringVar(&cfg.Path, "path", "/socket.io/", "path of the servers' endpoint")
+	for _, name := range []string{"addr", "mode"} {
+		if err := cmd.MarkFlagRequired(name); err != nil {
+			panic(err) // no such flag: a mistake in this function
+		}
+	}
+	return cmd
+}
+
+// rateValue is a number a second: 50000, 50000/s, 50k/s or 1.5M.
+type rateValue float64
+
+// Set implements pflag.Value.
+func (r *rateValue) Set(s string) error {
+	number, unit := strings.TrimSuffix(s, "/s"), 1.0
+	switch {
+	case strings.HasSuffix(number, "k"):
+		number, unit = number[:len(number)-1], 1e3
+	case strings.HasSuffix(number, "M"):
+		number, unit = number[:len(number)-1], 1e6
+	}
+	v, err := strconv.ParseFloat(number, 64)
+	if err != nil || !(v >= 0 && v*unit <= 1e9) {
+		return fmt.Errorf("want a number a second, such as 50000/s or 50k")
+	}
+	*r = rateValue(v * unit)
+	return nil
+}
+
+// String implements pflag.Value.
+func (r *rateValue) String() string { return strconv.FormatFloat(float64(*r), 'f', -1, 64) }
+
+// Type implements pflag.Value.
+func (r *rateValue) Type() string { return "N/s" }

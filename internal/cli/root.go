@@ -1,0 +1,136 @@
+// Package cli is the socketeer command. One file a subcommand.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/socketeer-io/socketeer/internal/app/config"
+	"github.com/socketeer-io/socketeer/internal/app/supervisor"
+)
+
+// Main runs the command and returns the process's exit status: 0, 1 after an
+// error, 2 when the configuration is to blame, so that starting it again would
+// not help.
+func Main(args []string) int {
+	root := newRoot()
+	root.SetArgs(args)
+	err := root.ExecuteContext(context.Background())
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintln(os.Stderr, message(err))
+	var wrong *config.Error
+	if errors.As(err, &wrong) {
+		return supervisor.ExitConfig
+	}
+	return 1
+}
+
+// message is an error as one line.
+func message(err error) string {
+	text := []byte(err.Error())
+	for i, c := range text {
+		if c == '\n' {
+			text[i] = ' '
+		}
+	}
+	return string(text)
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "socketeer",
+		Short: "Socket.IO that scales out",
+		Long: `Socketeer serves Socket.IO clients from one node or from a cluster of them.
+
+  socketeer up                 a chat on three nodes, on this machine
+  socketeer serve              one node
+  socketeer bench              load on nodes, and what it costs them
+
+Every setting is a flag, an environment variable (--ping-interval is
+SOCKETEER_PING_INTERVAL) and a key of a YAML file (--config), in falling order
+of precedence. "socketeer config print" shows what counts.`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(newServeCommand(), newUpCommand(), newBenchCommand(), newConfigCommand(), newVersionCommand())
+	return root
+}
+
+func newVersionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			version := "unknown"
+			if info, ok := debug.ReadBuildInfo(); ok {
+				version = info.Main.Version
+			}
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "socketeer %s %s %s/%s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			return err
+		},
+	}
+}
+
+// interrupted returns a context that ends with the first SIGINT or SIGTERM,
+// and calls again with the second.
+func interrupted(ctx context.Context, again func()) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		first := false
+		for range signals {
+			if first {
+				again()
+				return
+			}
+			first = true
+			cancel()
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(signals)
+		close(signals)
+		cancel()
+	}
+}
+
+func newLogger(w io.Writer, l config.Log) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(l.Level)); err != nil {
+		level = slog.LevelInfo // checked when the configuration was loaded
+	}
+	o := &slog.HandlerOptions{Level: level}
+	if l.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	return slog.New(slog.NewTextHandler(w, o))
+}
+
+// load reads the configuration for a command with flags of package config.
+func load(cmd *cobra.Command, defaults map[string]string) (config.Config, error) {
+	file, err := cmd.Flags().GetString("config")
+	if err != nil {
+		return config.Config{}, err
+	}
+	return config.Load(config.Sources{Defaults: defaults, File: file, Environ: os.Environ(), Flags: cmd.Flags()})
+}
+
+func addConfigFlag(cmd *cobra.Command) {
+	cmd.Flags().String("config", "", "YAML file to read settings from")
+}

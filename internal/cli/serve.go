@@ -1,0 +1,66 @@
+package cli
+
+import (
+	"context"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/socketeer-io/socketeer/internal/app"
+	"github.com/socketeer-io/socketeer/internal/app/config"
+)
+
+const serveExample = `  socketeer serve
+  socketeer serve --addr :3001 --cluster-addr 10.0.0.1:6222 --cluster-peers 10.0.0.2:6222,10.0.0.3:6222
+  socketeer serve --nats nats://10.0.0.9:4222 --app bench
+  SOCKETEER_CLUSTER_TOKEN=... socketeer serve --config node.yaml`
+
+func newServeCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run one node",
+		Long: `Run one node, alone or in a cluster.
+
+Nodes cluster by themselves when each has a --cluster-addr that the others
+reach, and --cluster-peers names at least one other; or through NATS servers
+that exist already, with --nats.
+
+SIGINT or SIGTERM drains the node: it is not ready any more, and sends its
+clients away over the time of --drain. A second signal cuts.`,
+		Example: serveExample,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := load(cmd, nil)
+			if err != nil {
+				return err
+			}
+			return serve(cmd.Context(), cfg)
+		},
+	}
+	addConfigFlag(cmd)
+	config.AddFlags(cmd.Flags(), nil)
+	return cmd
+}
+
+// serve runs a node until a signal comes.
+func serve(ctx context.Context, cfg config.Config) error {
+	ctx, done := interrupted(ctx, func() { os.Exit(1) })
+	defer done()
+	log := newLogger(os.Stderr, cfg.Log)
+	node, err := app.Start(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	var failure error
+	select {
+	case <-ctx.Done():
+	case failure = <-node.Failed():
+	}
+	stop, cancel := context.WithTimeout(context.Background(), max(cfg.Drain, time.Second))
+	defer cancel()
+	if err := node.Stop(stop); err != nil {
+		log.Warn("the stop was cut short", "err", err)
+	}
+	return failure
+}
