@@ -17,17 +17,19 @@ type Dynamic struct {
 	Broadcaster
 	template
 
-	srv   *Server
-	allow func(ctx context.Context, name string, auth json.RawMessage) (bool, error)
+	srv     *Server
+	allow   func(ctx context.Context, name string, auth json.RawMessage) (bool, error)
+	pattern *regexp.Regexp // nil for a function
 }
 
 // OfPattern returns the template of namespaces whose whole name, such as
-// "/dynamic-101", the expression matches.
+// "/dynamic-101", the expression matches. [Server.Of] makes such a namespace
+// from it, too.
 func (s *Server) OfPattern(re *regexp.Regexp) *Dynamic {
 	whole := regexp.MustCompile(`^(?:` + re.String() + `)$`)
-	return s.OfFunc(func(_ context.Context, name string, _ json.RawMessage) (bool, error) {
+	return s.addDynamic(&Dynamic{pattern: whole, allow: func(_ context.Context, name string, _ json.RawMessage) (bool, error) {
 		return whole.MatchString(name), nil
-	})
+	}})
 }
 
 // OfFunc returns the template of namespaces that a function allows. It gets the
@@ -35,7 +37,11 @@ func (s *Server) OfPattern(re *regexp.Regexp) *Dynamic {
 // names without a namespace, in the order of OfFunc and OfPattern calls; an
 // error counts as false.
 func (s *Server) OfFunc(allow func(ctx context.Context, name string, auth json.RawMessage) (bool, error)) *Dynamic {
-	d := &Dynamic{srv: s, allow: allow}
+	return s.addDynamic(&Dynamic{allow: allow})
+}
+
+func (s *Server) addDynamic(d *Dynamic) *Dynamic {
+	d.srv = s
 	d.Broadcaster.dynamic = d
 	s.mu.Lock()
 	defer s.mu.Unlock()

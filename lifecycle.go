@@ -168,23 +168,19 @@ func (s *Socket) ownTable() *table {
 // client, and runs the connect handlers.
 func (s *Socket) connect() {
 	srv := s.client.srv
-	n, err := srv.namespaceFor(s.Context(), s.name, s.auth)
+	n, err := srv.enter(s.Context(), s.name, s.auth)
 	if err != nil {
 		s.refused(map[string]string{"message": "Invalid namespace"})
 		return
 	}
 	s.nsp = n
-	if !n.enter() {
-		s.refused(map[string]string{"message": "Invalid namespace"})
-		return
-	}
 	connects, uses := n.registered()
 	err = srv.protect(func() error { return admit(s, uses) }, "connect middleware", n.name, s)
 	if err == nil && s.state.Load() != socketConnecting {
 		err = ErrDisconnected
 	}
 	if err != nil || !s.connected() {
-		n.exit(false)
+		n.exit()
 		if err == nil { // the client has gone
 			return
 		}
@@ -356,5 +352,5 @@ func (s *Socket) disconnected(reason string) {
 	}
 	s.mu.Unlock()
 	run(disconnect, "disconnect")
-	s.nsp.exit(true)
+	s.nsp.exit()
 }

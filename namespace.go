@@ -31,11 +31,10 @@ type Namespace struct {
 	acks    atomic.Uint64
 
 	serverSide handlers
-	mu         sync.Mutex // guards the rest
-	inbox      inbox      // server-side events of other nodes
-	users      int        // sockets connected or connecting
-	had        bool       // a socket has been here
-	closed     bool
+	mu         sync.Mutex     // guards the rest
+	inbox      inbox          // server-side events of other nodes
+	users      int            // sockets connected or connecting
+	closed     bool           // and removed from the server
 	announcing [16]sync.Mutex // see announce
 }
 
@@ -175,20 +174,24 @@ func (n *Namespace) enter() bool {
 	return true
 }
 
-// exit counts a socket that has gone, and closes a namespace nobody needs.
-func (n *Namespace) exit(wasConnected bool) {
+// exit counts a socket that has gone, or was refused, and has a namespace
+// removed that nobody needs.
+func (n *Namespace) exit() {
 	n.mu.Lock()
 	n.users--
-	n.had = n.had || wasConnected
-	empty := n.users == 0 && n.had && n.parent != nil && n.srv.o.cleanup && !n.closed
-	if empty {
-		n.closed = true
-	}
+	empty := n.users == 0
 	n.mu.Unlock()
-	if empty {
-		n.srv.removeNamespace(n)
-		n.closeAdapter()
+	if empty && n.parent != nil && n.srv.o.cleanup {
+		n.srv.removeEmpty(n)
 	}
+}
+
+// closeEmpty lets nobody enter any more, unless somebody is here.
+func (n *Namespace) closeEmpty() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.closed = n.closed || n.users == 0
+	return n.closed
 }
 
 func (n *Namespace) closeAdapter() {

@@ -112,9 +112,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // counters.
 func (s *Server) Engine() *engineio.Server { return s.engine }
 
-// Of returns the namespace of this name, and makes it if there is none. A
-// leading slash may be left out. When the cluster cannot be reached, the
-// namespace works on this node alone, which is logged; use Open to be told.
+// Of returns the namespace of this name, and makes it if there is none: from
+// the template of [Server.OfPattern] if one matches. A leading slash may be left
+// out. When the cluster cannot be reached, the namespace works on this node
+// alone, which is logged; use Open to be told.
 func (s *Server) Of(name string) *Namespace {
 	ctx, cancel := s.bounded(context.Background())
 	defer cancel()
@@ -123,7 +124,12 @@ func (s *Server) Of(name string) *Namespace {
 		return n
 	}
 	s.o.logger.Error("namespace is not part of the cluster", "nsp", name, "err", err)
-	return s.newNamespace(normalize(name), alone{}, nil)
+	name = normalize(name)
+	n = s.newNamespace(name, alone{}, s.patternFor(name))
+	if kept, err := s.adopt(n); err == nil {
+		return kept
+	}
+	return n
 }
 
 // alone is the adapter of a namespace that did not get one.
@@ -181,12 +187,15 @@ func (s *Server) open(ctx context.Context, name string, parent *Dynamic) (*Names
 		}
 		wait, ok := s.opening[name]
 		if !ok {
-			if parent != nil && s.children >= s.o.maxNamespaces {
+			if children := s.children; parent != nil && children >= s.o.maxNamespaces {
 				s.mu.Unlock()
-				return nil, fmt.Errorf("socketeer: there are %d dynamic namespaces already", s.children)
+				return nil, fmt.Errorf("socketeer: there are %d dynamic namespaces already", children)
 			}
 			s.opening[name] = make(chan struct{})
 			s.mu.Unlock()
+			if parent == nil {
+				parent = s.patternFor(name)
+			}
 			return s.create(ctx, name, parent)
 		}
 		s.mu.Unlock()
@@ -198,29 +207,61 @@ func (s *Server) open(ctx context.Context, name string, parent *Dynamic) (*Names
 	}
 }
 
+// patternFor returns the template by a pattern that the name matches, if there is
+// one.
+func (s *Server) patternFor(name string) *Dynamic {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, d := range s.dynamics {
+		if d.pattern != nil && d.pattern.MatchString(name) {
+			return d
+		}
+	}
+	return nil
+}
+
 // create makes a namespace that is marked as opening.
 func (s *Server) create(ctx context.Context, name string, parent *Dynamic) (*Namespace, error) {
+	defer s.opened(name)
 	n := s.newNamespace(name, nil, parent)
 	a, err := s.o.adapter.Open(ctx, name, (*local)(n))
-	s.mu.Lock()
-	close(s.opening[name])
-	delete(s.opening, name)
-	if err == nil && s.closed {
-		err = errors.Join(ErrServerClosed, a.Close())
-	}
 	if err != nil {
-		s.mu.Unlock()
 		return nil, err
 	}
 	n.adapter = a
-	s.namespaces[name] = n
-	if parent != nil {
+	if _, err := s.adopt(n); err != nil {
+		return nil, errors.Join(err, a.Close())
+	}
+	return n, nil
+}
+
+// opened lets those go on who wait for a namespace to be made, or removed.
+func (s *Server) opened(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	close(s.opening[name])
+	delete(s.opening, name)
+}
+
+// adopt makes n the namespace of its name, and returns the one that is.
+func (s *Server) adopt(n *Namespace) (*Namespace, error) {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil, ErrServerClosed
+	}
+	if other := s.namespaces[n.name]; other != nil {
+		s.mu.Unlock()
+		return other, nil
+	}
+	s.namespaces[n.name] = n
+	if n.parent != nil {
 		s.children++
 	}
 	created := slices.Clone(s.created)
 	s.mu.Unlock()
 	for _, f := range created {
-		f(n)
+		_ = s.protect(func() error { f(n); return nil }, "namespace", n.name, nil) // logged
 	}
 	return n, nil
 }
@@ -233,6 +274,16 @@ func (s *Server) newNamespace(name string, a adapter.Adapter, parent *Dynamic) *
 		n.connects, n.uses = parent.registered()
 	}
 	return n
+}
+
+// enter counts a client in at the namespace that it wants to join.
+func (s *Server) enter(ctx context.Context, name string, auth json.RawMessage) (*Namespace, error) {
+	for {
+		n, err := s.namespaceFor(ctx, name, auth)
+		if err != nil || n.enter() {
+			return n, err
+		} // else it has been removed since
+	}
 }
 
 // namespaceFor finds the namespace that a client wants to join, or makes it if
@@ -267,13 +318,20 @@ func (s *Server) namespaceFor(ctx context.Context, name string, auth json.RawMes
 	return nil, errors.New("socketeer: no such namespace")
 }
 
-func (s *Server) removeNamespace(n *Namespace) {
+// removeEmpty removes a namespace made by a template unless somebody is in it.
+// Who wants to join it meanwhile waits, and gets a new one.
+func (s *Server) removeEmpty(n *Namespace) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.namespaces[n.name] == n {
-		delete(s.namespaces, n.name)
-		s.children--
+	if s.namespaces[n.name] != n || !n.closeEmpty() {
+		s.mu.Unlock()
+		return
 	}
+	delete(s.namespaces, n.name)
+	s.children--
+	s.opening[n.name] = make(chan struct{})
+	s.mu.Unlock()
+	defer s.opened(n.name)
+	n.closeAdapter()
 }
 
 // bounded gives ctx the time that a request to other nodes may take.
