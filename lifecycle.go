@@ -3,6 +3,7 @@ package socketeer
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"runtime/debug"
 
@@ -62,12 +63,23 @@ func (s *Socket) incoming(p sio.Packet) error {
 		s.mu.Unlock()
 		return nil // events after a disconnect are dropped
 	}
-	if s.inbox.n >= s.client.srv.o.maxPending && !s.full {
+	if !s.full && s.inbox.n >= s.maxPending() {
 		s.full = true
 		s.client.conn.Pause()
 	}
 	s.enqueue(m)
 	return nil
+}
+
+// maxPending is how many events may wait. A handler that waits for the client's
+// acknowledgement gets it only while the client is read, so there is more room
+// then. With s.mu held.
+func (s *Socket) maxPending() int {
+	n := s.client.srv.o.maxPending
+	if s.extra != nil && len(s.extra.acks) > 0 {
+		n *= 4
+	}
+	return n
 }
 
 // enqueue adds to the inbox, has it drained, and releases s.mu.
@@ -179,7 +191,11 @@ func (s *Socket) connect() {
 	if err == nil && s.state.Load() != socketConnecting {
 		err = ErrDisconnected
 	}
+	if err == nil {
+		s.joinWaiting()
+	}
 	if err != nil || !s.connected() {
+		s.leaveAll()
 		n.exit()
 		if err == nil { // the client has gone
 			return
@@ -246,15 +262,17 @@ func (s *Socket) connected() bool {
 	c.conn.Keep()
 	_ = c.conn.Send(encode(sio.Packet{Type: sio.Connect, Namespace: s.name, Data: data}), 0)
 	s.nsp.hub.Add(&s.member) // false if it has gone already
-	s.joinWaiting()
+	s.joinWaiting()          // what was added since
 	return true
 }
 
-// joinWaiting joins the rooms that a middleware wanted.
+// joinWaiting joins the rooms that a middleware wanted: before the client is
+// told, so that from then on it gets what any node sends to them. While a
+// socket is not connected, broadcasts pass it by.
 func (s *Socket) joinWaiting() {
 	s.mu.Lock()
 	var rooms []string
-	if s.extra != nil {
+	if s.extra != nil && s.state.Load() != socketDisconnected { // else they are those it has left
 		rooms = s.extra.rooms
 		s.extra.rooms = nil
 	}
@@ -264,7 +282,7 @@ func (s *Socket) joinWaiting() {
 	}
 	ctx, cancel := s.nsp.srv.bounded(s.Context())
 	defer cancel()
-	if err := s.Join(ctx, rooms...); err != nil {
+	if err := s.join(ctx, rooms); err != nil && !errors.Is(err, ErrDisconnected) {
 		s.nsp.srv.o.logger.Warn("joining rooms failed", "nsp", s.name, "sid", s.ID(), "err", err)
 	}
 }

@@ -121,10 +121,15 @@ func (n *Namespace) Socket(id string) (*Socket, bool) {
 // rooms that are sockets' ids are not among them.
 func (n *Namespace) Rooms() []string { return n.hub.Rooms() }
 
-// local collects the target's sockets on this node.
+// local collects the target's sockets on this node. One that is in a room by its
+// connect middleware already, and not yet connected, is not among them.
 func (n *Namespace) local(t adapter.Target) []*Socket {
 	var list []*Socket
-	n.hub.Each(t.Rooms, t.Except, func(s *Socket) { list = append(list, s) })
+	n.hub.Each(t.Rooms, t.Except, func(s *Socket) {
+		if s.Connected() {
+			list = append(list, s)
+		}
+	})
 	return list
 }
 

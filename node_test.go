@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -30,18 +32,18 @@ func start(t testing.TB, opts ...socketeer.Option) *node {
 	t.Helper()
 	log := &logBuffer{}
 	logger := slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	io, err := socketeer.NewServer(append([]socketeer.Option{socketeer.WithLogger(logger)}, opts...)...)
+	srv, err := socketeer.NewServer(append([]socketeer.Option{socketeer.WithLogger(logger)}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	web := httptest.NewServer(io)
+	web := httptest.NewServer(srv)
 	t.Cleanup(func() {
-		if err := io.Close(); err != nil {
+		if err := srv.Close(); err != nil {
 			t.Errorf("Close: %v", err)
 		}
 		web.Close()
 	})
-	return &node{Server: io, url: web.URL, log: log}
+	return &node{Server: srv, url: web.URL, log: log}
 }
 
 // startCluster starts n servers that know each other.
@@ -206,4 +208,21 @@ func (l *list) all() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.Clone(l.items)
+}
+
+// get makes a request and returns status and body.
+func get(t testing.TB, url string, header http.Header) (int, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(ctx(t), http.MethodGet, url, nil)
+	must(t, err)
+	for name, values := range header {
+		req.Header[name] = values
+	}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Do(req)
+	must(t, err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	must(t, err)
+	return resp.StatusCode, string(body)
 }

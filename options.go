@@ -78,7 +78,8 @@ func WithMaxAttachments(n int) Option { return func(o *options) { o.maxAttachmen
 
 // WithMaxPending sets how many events of one socket may wait for its handlers.
 // When there are more, nothing is read from its client until there are fewer.
-// Default 256.
+// While an acknowledgement of the client is awaited, four times as many may
+// wait, for it comes by the same way. Default 256.
 func WithMaxPending(n int) Option { return func(o *options) { o.maxPending = n } }
 
 // WithSendBuffer sets how many bytes may wait for one client before it is

@@ -42,7 +42,8 @@ type extra struct {
 	disconnect    []func(ctx context.Context, reason string)
 	acks          map[uint64]func(*Reply)
 	data          map[string]any
-	rooms         []string  // joined before connecting; left on disconnecting
+	user          string
+	rooms         []string  // to be joined before connecting; left on disconnecting
 	after         []*func() // see socketContext
 }
 
@@ -112,7 +113,7 @@ func (s *Socket) emit(f engineio.Flags, noCompress bool, event string, args []an
 func (s *Socket) sent(event string, data []byte) {
 	if fs := s.outgoing.Load(); fs != nil {
 		for _, f := range *fs {
-			(*f)(event, data)
+			_ = s.nsp.srv.protect(func() error { (*f)(event, data); return nil }, "outgoing", event, s) // logged
 		}
 	}
 }
@@ -161,6 +162,7 @@ func (s *Socket) expect(id uint64, f func(*Reply)) bool {
 		e.acks = make(map[uint64]func(*Reply))
 	}
 	e.acks[id] = f
+	s.makeSpace() // see maxPending
 	return true
 }
 
@@ -231,6 +233,13 @@ func (s *Socket) Local() Broadcast { return s.Broadcast().Local() }
 func (s *Socket) Join(ctx context.Context, rooms ...string) error {
 	if s.state.Load() == socketConnecting && s.joinLater(rooms) {
 		return nil
+	}
+	return s.join(ctx, rooms)
+}
+
+func (s *Socket) join(ctx context.Context, rooms []string) error {
+	if s.state.Load() == socketDisconnected { // and may be in the hub yet
+		return ErrDisconnected
 	}
 	var first error
 	for _, room := range rooms {
@@ -361,7 +370,7 @@ func (s *Socket) OnDisconnect(f func(ctx context.Context, reason string)) {
 }
 
 // Set keeps a value with the socket (socket.data in JavaScript). Other nodes
-// see it as JSON in [RemoteSocket].
+// see it as JSON in [RemoteSocket], so it must not be changed afterwards.
 func (s *Socket) Set(key string, value any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -393,7 +402,8 @@ func (s *Socket) dataJSON() []byte {
 	if data == nil {
 		return []byte("{}")
 	}
-	b, err := json.Marshal(data)
+	var b []byte
+	err := s.nsp.srv.protect(func() (err error) { b, err = json.Marshal(data); return err }, "data", s.name, s)
 	if err != nil {
 		s.nsp.srv.o.logger.Warn("socket data is not JSON", "sid", s.ID(), "nsp", s.nsp.name, "err", err)
 		return []byte("{}")
