@@ -1,0 +1,171 @@
+package loadgen
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"time"
+)
+
+// Mode is the kind of load a run puts on the servers.
+type Mode string
+
+// The modes.
+const (
+	// Idle connects and then only answers heartbeats: accept rate and memory.
+	Idle Mode = "idle"
+	// Echo sends "echo" and waits for its acknowledgement.
+	Echo Mode = "echo"
+	// Rooms puts the connections into rooms and sends "say" to them.
+	Rooms Mode = "rooms"
+)
+
+// Limits of a configuration.
+const (
+	// MinPayload is what the time, the sender and the sequence number take.
+	MinPayload = stampSize
+	// MaxPayload keeps a frame well inside one read.
+	MaxPayload = 16 << 10
+	// MaxSenders is how many members of a room take turns to send. Each
+	// receiver remembers one sequence number a sender; without a bound, one
+	// room of 10,000 would need a hundred million of them.
+	MaxSenders = 128
+)
+
+// Config describes a run. A zero field means the default it documents.
+type Config struct {
+	// Addrs are the servers, as host:port. Connections are dealt to them in
+	// turn, so that the members of a room are on different servers. Required.
+	Addrs []string
+	// Path is the Engine.IO path; default "/socket.io/".
+	Path string
+	// Mode is required.
+	Mode Mode
+	// Conns is the number of connections; required.
+	Conns int
+	// Room is the number of members a room, in Rooms; default 100. When it
+	// does not divide Conns, the last room is smaller.
+	Room int
+	// Rate is in deliveries a second in Rooms and messages a second in Echo.
+	// Sends then leave by the clock, whatever the servers do, and latency
+	// counts from the time a send was due. 0 saturates instead: see Inflight.
+	Rate float64
+	// Inflight bounds a saturated run: messages on their way per connection
+	// in Echo (default 1), and per room in Rooms (default 3), where the next
+	// member sends when a sender got its own message back. Servers that join
+	// several messages in one write cost less per delivery the more there are:
+	// compare runs with the same number only.
+	Inflight int
+	// Coalesce is how long a saturated loop looks away after it was woken for
+	// a few events only, as network cards do with interrupts. Otherwise nearly
+	// each write of the server wakes the generator, which on one machine is
+	// a fifth of the server's CPU time in Echo and none of its own doing.
+	// Default 50 us; negative: none. Not used with a rate, where it would show
+	// in the latency, nor when too little is in flight to keep a server busy.
+	Coalesce time.Duration
+	// Payload is the size of the data in bytes, MinPayload to MaxPayload;
+	// default 64.
+	Payload int
+	// Warmup runs the load before the measured part; default none.
+	Warmup time.Duration
+	// Duration is the measured part; default 10 s in Echo and Rooms. In Idle
+	// it is the time the connections are held after memory was read, to see
+	// what heartbeats cost; default none.
+	Duration time.Duration
+	// Settle is waited in Idle before memory is read, so that garbage of the
+	// handshakes is gone; default 5 s.
+	Settle time.Duration
+	// Drain is how long outstanding messages are waited for after the last
+	// send, before they count as missing; default 5 s.
+	Drain time.Duration
+	// ConnectInflight bounds the connections being opened at once; default 256,
+	// which fits the listen backlog of every common server.
+	ConnectInflight int
+	// Loops is the number of event loops, each on its own thread; default 1.
+	Loops int
+	// PIDs are the server processes whose CPU time and memory are read;
+	// they must run on this machine. Default none: nothing is read.
+	PIDs []int
+	// Progress, when set, is called about once a second, from one goroutine.
+	Progress func(Progress)
+}
+
+// withDefaults returns c with its zero fields filled in.
+func (c Config) withDefaults() Config {
+	set(&c.Path, "/socket.io/")
+	set(&c.Room, 100)
+	set(&c.Payload, 64)
+	set(&c.Settle, 5*time.Second)
+	set(&c.Drain, 5*time.Second)
+	set(&c.ConnectInflight, 256)
+	set(&c.Loops, 1)
+	set(&c.Coalesce, 50*time.Microsecond)
+	if c.Mode != Idle {
+		set(&c.Duration, 10*time.Second)
+	}
+	switch c.Mode {
+	case Echo:
+		set(&c.Inflight, 1)
+	case Rooms:
+		set(&c.Inflight, 3)
+	}
+	if c.Progress == nil {
+		c.Progress = func(Progress) {}
+	}
+	return c
+}
+
+func set[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+func (c Config) validate() error {
+	switch c.Mode {
+	case Idle, Echo, Rooms:
+	default:
+		return fmt.Errorf("socketeer: mode %q is none of idle, echo, rooms", c.Mode)
+	}
+	if len(c.Addrs) == 0 {
+		return errors.New("socketeer: no server address to put load on")
+	}
+	for _, a := range c.Addrs {
+		if _, port, err := net.SplitHostPort(a); err != nil || port == "" {
+			return fmt.Errorf("socketeer: server address %q is not host:port", a)
+		}
+	}
+	for _, n := range []struct {
+		what    string
+		v, from int
+	}{
+		{"connections", c.Conns, 1},
+		{"room size", c.Room, 1},
+		{"messages in flight", c.Inflight, 0},
+		{"connections being opened", c.ConnectInflight, 1},
+		{"event loops", c.Loops, 1},
+	} {
+		if n.v < n.from {
+			return fmt.Errorf("socketeer: number of %s is %d, must be at least %d", n.what, n.v, n.from)
+		}
+	}
+	if c.Mode == Rooms && c.Room > c.Conns {
+		return fmt.Errorf("socketeer: a room of %d needs more than %d connections", c.Room, c.Conns)
+	}
+	if c.Loops > c.Conns {
+		return fmt.Errorf("socketeer: %d event loops for %d connections", c.Loops, c.Conns)
+	}
+	if c.Rate < 0 {
+		return fmt.Errorf("socketeer: rate %g is negative", c.Rate)
+	}
+	if c.Payload < MinPayload || c.Payload > MaxPayload {
+		return fmt.Errorf("socketeer: payload of %d bytes, must be %d to %d", c.Payload, MinPayload, MaxPayload)
+	}
+	for _, d := range []time.Duration{c.Warmup, c.Duration, c.Settle, c.Drain} {
+		if d < 0 {
+			return fmt.Errorf("socketeer: duration %v is negative", d)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,58 @@
+package loadgen
+
+// place is what a connection is in the run.
+type place struct {
+	loop   int
+	target int // index into Config.Addrs
+	room   int // -1 outside Rooms
+	slot   int // sender within the room, or -1: it only listens
+}
+
+// plan deals the connections to loops, servers and rooms. A room stays on one
+// loop as long as there are enough rooms for all loops, and its members are
+// spread over the servers.
+type plan struct {
+	conns, room, rooms int
+	loops, targets     int
+	senders            int // at most, per room
+}
+
+func newPlan(c Config) plan {
+	p := plan{conns: c.Conns, loops: c.Loops, targets: len(c.Addrs), senders: 1}
+	if c.Mode == Rooms {
+		p.room = c.Room
+		p.rooms = (c.Conns + c.Room - 1) / c.Room
+		p.senders = min(c.Room, MaxSenders)
+	}
+	return p
+}
+
+// roomSize returns the number of members of a room.
+func (p plan) roomSize(room int) int { return min(p.room, p.conns-room*p.room) }
+
+func (p plan) place(i int) place {
+	at := place{loop: i * p.loops / p.conns, target: i % p.targets, room: -1}
+	if p.rooms == 0 {
+		return at
+	}
+	at.room = i / p.room
+	member, size := i%p.room, p.roomSize(at.room)
+	if p.rooms >= p.loops {
+		at.loop = at.room % p.loops
+	} else {
+		at.loop = member * p.loops / size
+	}
+	at.slot = -1
+	if stride := max(1, size/p.senders); member%stride == 0 && member/stride < p.senders {
+		at.slot = member / stride
+	}
+	return at
+}
+
+// sends returns how many messages a second make the rate asked for.
+func (p plan) sends(rate float64) float64 {
+	if p.rooms == 0 {
+		return rate
+	}
+	return rate * float64(p.rooms) / float64(p.conns)
+}

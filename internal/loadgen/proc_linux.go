@@ -1,0 +1,140 @@
+package loadgen
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// processes are the servers a run looks at, from outside.
+type processes []int
+
+// cpu returns the CPU time the processes have used since they started.
+func (ps processes) cpu() (time.Duration, error) {
+	var sum time.Duration
+	for _, pid := range ps {
+		// The id of another process's CPU clock, as clock_getcpuclockid(3)
+		// makes it: the complement of the pid, and CPUCLOCK_SCHED (2).
+		id := int32(^uint32(pid)<<3 | 2)
+		var ts unix.Timespec
+		if err := unix.ClockGettime(id, &ts); err != nil {
+			return 0, gone(pid, err)
+		}
+		sum += time.Duration(ts.Nano())
+	}
+	return sum, nil
+}
+
+// rss returns the memory of the processes, in KiB.
+func (ps processes) rss() (int64, error) {
+	var sum int64
+	for _, pid := range ps {
+		kib, err := rss(pid)
+		if err != nil {
+			return 0, gone(pid, err)
+		}
+		sum += kib
+	}
+	return sum, nil
+}
+
+// roughRSS returns the memory of the processes in KiB, as cheaply as can be
+// every second: smaps_rollup walks all pages. What cannot be read counts as 0.
+func (ps processes) roughRSS() int64 {
+	var pages int64
+	for _, pid := range ps {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+		if f := bytes.Fields(b); err == nil && len(f) > 1 {
+			n, _ := strconv.ParseInt(string(f[1]), 10, 64)
+			pages += n
+		}
+	}
+	return pages * int64(os.Getpagesize()) >> 10
+}
+
+// rss prefers smaps_rollup, which counts pages: VmRSS adds up counters that
+// each CPU keeps and may be off by some hundred KiB.
+func rss(pid int) (int64, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+	if err == nil {
+		return fieldKiB(b, "Rss:")
+	}
+	if b, err = os.ReadFile(fmt.Sprintf("/proc/%d/status", pid)); err != nil {
+		return 0, err
+	}
+	return fieldKiB(b, "VmRSS:")
+}
+
+func fieldKiB(b []byte, name string) (int64, error) {
+	for line := range bytes.Lines(b) {
+		if f := bytes.Fields(line); len(f) >= 2 && string(f[0]) == name {
+			return strconv.ParseInt(string(f[1]), 10, 64)
+		}
+	}
+	return 0, fmt.Errorf("no %s", name)
+}
+
+func gone(pid int, err error) error {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("socketeer: no process %d to measure", pid)
+	}
+	return fmt.Errorf("socketeer: process %d: %w", pid, err)
+}
+
+// openFiles returns how many files all the processes may have open together.
+func (ps processes) openFiles() uint64 {
+	var sum uint64
+	for _, pid := range ps {
+		var lim unix.Rlimit
+		if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, nil, &lim); err != nil {
+			return unix.RLIM_INFINITY // not ours to see: let it try
+		}
+		if sum += lim.Cur; sum < lim.Cur {
+			return unix.RLIM_INFINITY
+		}
+	}
+	return sum
+}
+
+// ownCPU returns the CPU time of this process.
+func ownCPU() time.Duration {
+	var ru unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &ru); err != nil {
+		return 0
+	}
+	return time.Duration(ru.Utime.Nano() + ru.Stime.Nano())
+}
+
+// reserveFiles raises the limit on open files as far as it goes, and fails
+// when conns connections do not fit: here, or in the servers.
+func reserveFiles(conns int, servers processes) error {
+	const spare = 64 // standard streams, epoll, the Go runtime
+	var lim unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &lim); err != nil {
+		return fmt.Errorf("socketeer: limit on open files: %w", err)
+	}
+	need := uint64(conns) + spare
+	if lim.Max < need {
+		return fmt.Errorf("socketeer: %d connections need %d open files and this process may have %d: "+
+			"raise the hard limit (ulimit -Hn) or share the connections among several runs of bench", conns, need, lim.Max)
+	}
+	if lim.Cur < lim.Max {
+		lim.Cur = lim.Max
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &lim); err != nil {
+			return fmt.Errorf("socketeer: limit on open files: %w", err)
+		}
+	}
+	if len(servers) == 0 {
+		return nil
+	}
+	if have := servers.openFiles(); have < need {
+		return fmt.Errorf("socketeer: %d connections do not fit the %d files the servers may open (ulimit -n)", conns, have)
+	}
+	return nil
+}

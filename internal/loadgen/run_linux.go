@@ -1,0 +1,396 @@
+package loadgen
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+	"golang.org/x/sync/errgroup"
+)
+
+// Run puts load on the servers and returns what it measured. It fails when
+// the configuration is wrong, when a connection cannot be set up, or when
+// ctx ends; connections lost afterwards are counted in the report instead.
+//
+// Run raises the process's limit on open files to its hard limit. Several
+// runs may go on at once, and then share what the machine has.
+func Run(ctx context.Context, cfg Config) (*Report, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	servers := processes(cfg.PIDs)
+	if _, err := servers.rss(); err != nil {
+		return nil, err
+	}
+	if err := reserveFiles(cfg.Conns, servers); err != nil {
+		return nil, err
+	}
+	clk, err := newClock()
+	if err != nil {
+		return nil, fmt.Errorf("socketeer: clock: %w", err)
+	}
+	loops, err := newLoops(&cfg, clk)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		for _, l := range loops {
+			l.close()
+		}
+	}()
+	r := &run{cfg: &cfg, clock: clk, servers: servers, loops: loops, began: clk.now()}
+	return r.do(ctx)
+}
+
+// run is one run's conductor.
+type run struct {
+	cfg     *Config
+	clock   clock
+	servers processes
+	loops   []*loop
+	began   int64
+
+	report Report
+	watch  watch
+}
+
+// mark is a moment to measure from or to.
+type mark struct {
+	at     int64
+	tally  tally
+	server time.Duration
+	own    time.Duration
+}
+
+func (r *run) do(ctx context.Context) (*Report, error) {
+	p := newPlan(*r.cfg)
+	r.report = Report{
+		Mode: r.cfg.Mode, Addrs: r.cfg.Addrs, Conns: r.cfg.Conns, Rate: r.cfg.Rate,
+		Payload: r.cfg.Payload, Loops: r.cfg.Loops,
+	}
+	if r.cfg.Mode == Rooms {
+		r.report.Room, r.report.Rooms = r.cfg.Room, p.rooms
+	}
+	if r.cfg.Rate == 0 {
+		r.report.Inflight = r.cfg.Inflight
+	}
+	stop := r.watch.start(r)
+	err := r.phases(ctx)
+	stop()
+	if err != nil {
+		return nil, err
+	}
+	r.finish()
+	return &r.report, nil
+}
+
+func (r *run) phases(ctx context.Context) error {
+	if len(r.servers) > 0 {
+		before, err := r.servers.rss()
+		if err != nil {
+			return err
+		}
+		r.report.Memory = &Memory{BeforeKiB: before}
+	}
+	if err := r.connect(ctx); err != nil {
+		return err
+	}
+	if r.cfg.Mode == Idle {
+		return r.idle(ctx)
+	}
+	if err := r.connected(); err != nil {
+		return err
+	}
+	return r.load(ctx)
+}
+
+// together runs f on every loop, and conduct beside them.
+func (r *run) together(ctx context.Context, f func(context.Context, *loop) error, conduct func(context.Context) error) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, l := range r.loops {
+		g.Go(func() error { return l.run(func() error { return f(ctx, l) }) })
+	}
+	if conduct != nil {
+		g.Go(func() error { return conduct(ctx) })
+	}
+	return g.Wait()
+}
+
+func (r *run) connect(ctx context.Context) error {
+	r.watch.phase("connect")
+	from, err := r.mark()
+	if err != nil {
+		return err
+	}
+	err = r.together(ctx, func(ctx context.Context, l *loop) error { return l.connect(ctx) }, nil)
+	if err != nil {
+		return err
+	}
+	to, err := r.mark()
+	if err != nil {
+		return err
+	}
+	n := float64(r.cfg.Conns)
+	seconds := time.Duration(to.tally.lastAccept - from.at).Seconds()
+	r.report.Accept = Accept{
+		Seconds: seconds, PerSecond: n / seconds,
+		ServerMicros:    (to.server - from.server).Seconds() * 1e6 / n,
+		GeneratorMicros: (to.own - from.own).Seconds() * 1e6 / n,
+	}
+	return nil
+}
+
+// connected reads the servers' memory.
+func (r *run) connected() error {
+	if m := r.report.Memory; m != nil {
+		kib, err := r.servers.rss()
+		if err != nil {
+			return err
+		}
+		m.ConnectedKiB, m.AfterKiB = kib, kib
+		m.PerConnectionKiB = float64(kib-m.BeforeKiB) / float64(r.cfg.Conns)
+	}
+	return nil
+}
+
+func (r *run) idle(ctx context.Context) error {
+	r.watch.phase("settle")
+	var done atomic.Bool
+	hold := func(ctx context.Context, l *loop) error { return l.hold(ctx, longestWait, done.Load) }
+	return r.together(ctx, hold, func(ctx context.Context) error {
+		defer done.Store(true)
+		if err := r.sleep(ctx, r.clock.now()+int64(r.cfg.Settle)); err != nil {
+			return err
+		}
+		if err := r.connected(); err != nil || r.cfg.Duration == 0 {
+			return err
+		}
+		r.watch.phase("hold")
+		from, err := r.mark()
+		if err != nil {
+			return err
+		}
+		if err := r.sleep(ctx, from.at+int64(r.cfg.Duration)); err != nil {
+			return err
+		}
+		to, err := r.mark()
+		if err != nil {
+			return err
+		}
+		seconds := time.Duration(to.at - from.at).Seconds()
+		r.report.Hold = &Hold{
+			Seconds: seconds, Pings: to.tally.pings - from.tally.pings,
+			Server: r.serverCPU(from, to, seconds, 0), Generator: newCPU(to.own-from.own, seconds, 0),
+		}
+		return nil
+	})
+}
+
+func (r *run) load(ctx context.Context) error {
+	start := r.clock.now() + int64(10*time.Millisecond)
+	w := window{start: start, count: start + int64(r.cfg.Warmup)}
+	w.end = w.count + int64(r.cfg.Duration)
+	r.watch.loadFrom(start)
+	var done atomic.Bool
+	load := func(ctx context.Context, l *loop) error { return l.load(ctx, w, done.Load) }
+	return r.together(ctx, load, func(ctx context.Context) error {
+		defer done.Store(true)
+		r.watch.phase("warm-up")
+		if err := r.sleep(ctx, w.count); err != nil {
+			return err
+		}
+		from, err := r.mark()
+		if err != nil {
+			return err
+		}
+		r.watch.phase("measure")
+		if err := r.sleep(ctx, w.end); err != nil {
+			return err
+		}
+		to, err := r.mark()
+		if err != nil {
+			return err
+		}
+		r.measured(from, to)
+		r.watch.phase("drain")
+		if err := r.drain(ctx); err != nil || r.report.Memory == nil {
+			return err
+		}
+		r.report.Memory.AfterKiB, err = r.servers.rss()
+		return err
+	})
+}
+
+// measured notes what came between two marks.
+func (r *run) measured(from, to mark) {
+	seconds := time.Duration(to.at - from.at).Seconds()
+	n := to.tally.received - from.tally.received
+	r.report.Load = &Load{
+		Seconds: seconds, Sent: to.tally.sent - from.tally.sent,
+		Messages: n, PerSecond: float64(n) / seconds,
+		Server: r.serverCPU(from, to, seconds, n), Generator: newCPU(to.own-from.own, seconds, n),
+	}
+}
+
+func (r *run) serverCPU(from, to mark, seconds float64, messages uint64) *CPU {
+	if len(r.servers) == 0 {
+		return nil
+	}
+	c := newCPU(to.server-from.server, seconds, messages)
+	return &c
+}
+
+// drain waits until everything sent has arrived, or long enough.
+func (r *run) drain(ctx context.Context) error {
+	for end := r.clock.now() + int64(r.cfg.Drain); ; {
+		t := r.tally()
+		if now := r.clock.now(); t.received >= t.expected || now >= end {
+			return nil
+		}
+		if err := r.sleep(ctx, r.clock.now()+int64(5*time.Millisecond)); err != nil {
+			return err
+		}
+	}
+}
+
+// finish fills in what is known only when everything has ended.
+func (r *run) finish() {
+	t := r.tally()
+	r.report.Lost = t.lost
+	if t.lostWhy != nil {
+		r.report.LostWhy = t.lostWhy.Error()
+	}
+	l := r.report.Load
+	if l == nil {
+		return
+	}
+	l.Missed, l.Foreign = t.missed, t.foreign
+	l.Expected, l.Received = t.expected, t.received
+	l.Missing = t.missing()
+	l.Misordered, l.Duplicated = t.misordered, t.duplicated
+	for _, loop := range r.loops {
+		_, h := loop.snapshot(newHistogram())
+		r.watch.total.Merge(h)
+	}
+	l.Latency, l.Series = latencyOf(r.watch.total), r.watch.series
+}
+
+func (r *run) mark() (mark, error) {
+	server, err := r.servers.cpu()
+	return mark{at: r.clock.now(), tally: r.tally(), server: server, own: ownCPU()}, err
+}
+
+func (r *run) tally() tally {
+	var sum tally
+	for _, l := range r.loops {
+		t, _ := l.snapshot(nil)
+		sum.add(t)
+	}
+	return sum
+}
+
+func (r *run) sleep(ctx context.Context, until int64) error {
+	t := time.NewTimer(r.clock.until(until))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// watch follows a run second by second.
+type watch struct {
+	mu    sync.Mutex
+	now   string
+	since int64 // the load's start
+
+	// owned by the watching goroutine, then by whoever stopped it
+	last   mark
+	series []Second
+	total  *hdrhistogram.Histogram
+	spare  *hdrhistogram.Histogram
+}
+
+func (w *watch) phase(name string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.now = name
+}
+
+func (w *watch) loadFrom(at int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.since = at
+}
+
+// start looks every second until the function it returns is called.
+func (w *watch) start(r *run) (stop func()) {
+	w.total, w.spare = newHistogram(), newHistogram()
+	w.last = mark{at: r.clock.now(), own: ownCPU()}
+	w.last.server, _ = r.servers.cpu()
+	quit, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				w.look(r)
+			case <-quit:
+				return
+			}
+		}
+	}()
+	return func() { close(quit); <-done }
+}
+
+// look measures the last second. A server that is gone shows as zero here;
+// the run itself fails for it at its next mark.
+func (w *watch) look(r *run) {
+	w.mu.Lock()
+	phase, since := w.now, w.since
+	w.mu.Unlock()
+
+	m := mark{at: r.clock.now(), own: ownCPU()}
+	m.server, _ = r.servers.cpu()
+	second := newHistogram()
+	for _, l := range r.loops {
+		t, h := l.snapshot(w.spare)
+		m.tally.add(t)
+		second.Merge(h)
+		h.Reset()
+		w.spare = h
+	}
+	w.total.Merge(second)
+
+	seconds := time.Duration(m.at - w.last.at).Seconds()
+	per := func(n uint64) float64 { return float64(n) / seconds }
+	p := Progress{
+		Phase: phase, Since: time.Duration(m.at - r.began), Conns: m.tally.ready, Of: r.cfg.Conns,
+		Rate: per(m.tally.received - w.last.tally.received), Sent: m.tally.sent,
+		Missed: m.tally.missed, Missing: m.tally.missing(), Lost: m.tally.lost,
+		P50:            time.Duration(second.ValueAtQuantile(50)) * time.Microsecond,
+		P99:            time.Duration(second.ValueAtQuantile(99)) * time.Microsecond,
+		ServerCores:    (m.server - w.last.server).Seconds() / seconds,
+		ServerKiB:      r.servers.roughRSS(),
+		GeneratorCores: (m.own - w.last.own).Seconds() / seconds,
+	}
+	if phase == "connect" {
+		p.Rate = per(uint64(m.tally.accepted - w.last.tally.accepted))
+	}
+	if since > 0 {
+		w.series = append(w.series, Second{
+			At: time.Duration(m.at - since).Seconds(), PerSecond: p.Rate, P50: ms(p.P50), P99: ms(p.P99),
+			ServerCores: p.ServerCores, ServerKiB: p.ServerKiB, GeneratorCores: p.GeneratorCores,
+		})
+	}
+	w.last = m
+	r.cfg.Progress(p)
+}
