@@ -85,7 +85,8 @@ func (c *client) Message(data []byte, isBinary bool) error {
 // decode copies what it must keep of data.
 func (c *client) decode(data []byte, isBinary bool) (sio.Packet, bool, error) {
 	wasPending := c.dec.Pending()
-	kept := append([]byte(nil), data...)
+	kept := make([]byte, len(data)) // not nil, even if empty
+	copy(kept, data)
 	var p sio.Packet
 	var ok bool
 	var err error

@@ -445,7 +445,7 @@ func (c *Conn) heartbeat(now time.Duration) time.Duration {
 	o := &c.srv.o
 	switch {
 	case c.pongBy == 0 && now >= c.pingAt:
-		c.pongBy, c.pingAt, c.extended = now+o.PingTimeout, now+o.PingInterval, false
+		c.pongBy, c.pingAt, c.extended = c.pingAt+o.PingTimeout, now+o.PingInterval, false
 		c.heard.Store(false)
 		c.push(pingPacket)
 		c.mu.Lock()

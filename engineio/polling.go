@@ -98,20 +98,26 @@ func (c *Conn) abandoned(p *polling) {
 	}
 }
 
-// take empties the queue into a response, and releases c.mu.
+// take empties the queue into a response, and releases c.mu. When the session
+// is closing, the close packet goes into a response of its own: the JavaScript
+// client acts on it at once, and on what came with it too late.
 func (c *Conn) take(p *polling) []*Message {
 	p.parked = nil
 	if p.left || c.state == stateClosed {
 		c.mu.Unlock()
 		return []*Message{closePacket}
 	}
+	closing := c.state == stateClosing // then the close packet is the last
+	keep := int32(0)
+	if closing && c.out.n > 1 {
+		keep = 1
+	}
 	msgs := make([]*Message, 0, c.out.n)
-	for c.out.n > 0 {
+	for c.out.n > keep {
 		msgs = append(msgs, c.out.pop())
 	}
-	closing := c.state == stateClosing
 	c.mu.Unlock()
-	if closing {
+	if closing && keep == 0 {
 		c.fail(ForcedClose, nil) // it is being told
 	}
 	return msgs

@@ -56,6 +56,7 @@ type Server struct {
 
 	mu         sync.Mutex
 	running    bool
+	finished   bool // no goroutine may be started any more
 	stop       chan struct{}
 	goroutines sync.WaitGroup
 }
@@ -85,8 +86,8 @@ func NewServer(o Options, open func(c *Conn) Session) (*Server, error) {
 		return nil, fmt.Errorf("socketeer: node tag %q is not four characters of [A-Za-z0-9_-]", o.NodeTag)
 	}
 	s := &Server{o: o, accepted: open, start: time.Now(), stop: make(chan struct{}), flushers: newFlushers()}
-	tick := max(min(o.PingInterval, o.PingTimeout)/16, time.Millisecond)
-	s.wheel = newWheel(min(tick, 250*time.Millisecond), (*Conn).tick)
+	tick := min(max(min(o.PingInterval, o.PingTimeout)/256, time.Millisecond), 50*time.Millisecond)
+	s.wheel = newWheel(tick, (*Conn).tick)
 	for i := range s.conns {
 		s.conns[i].m = make(map[string]*Conn)
 	}
@@ -144,6 +145,9 @@ func (s *Server) Close(ctx context.Context) error {
 			_ = p.Close() // the epoll descriptor
 		}
 	}
+	s.mu.Lock()
+	s.finished = true
+	s.mu.Unlock()
 	s.goroutines.Wait()
 	return err
 }
@@ -220,11 +224,12 @@ func (s *Server) readSome() {
 	}
 }
 
-// spawn runs f on a goroutine that Close waits for, unless closed.
+// spawn runs f on a goroutine that Close waits for. While Close drains, what is
+// left may still have to be written by one.
 func (s *Server) spawn(f func()) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed.Load() {
+	if s.finished {
 		return false
 	}
 	s.goroutines.Go(f)

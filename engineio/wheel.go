@@ -33,6 +33,10 @@ func newWheel(tick time.Duration, fire func(*Conn, time.Time) time.Time) *wheel 
 func (w *wheel) schedule(c *Conn, at time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.link(c, at)
+}
+
+func (w *wheel) link(c *Conn, at time.Time) {
 	w.unlink(c)
 	due := max(w.tickOf(at), w.at+1)
 	c.timer.due = due
@@ -44,14 +48,12 @@ func (w *wheel) schedule(c *Conn, at time.Time) {
 	*slot = c
 }
 
-// sooner has c, which is in the wheel, called at the given time if that is
-// sooner than what was planned.
+// sooner has c called at the given time, unless it will be even sooner.
 func (w *wheel) sooner(c *Conn, at time.Time) {
 	w.mu.Lock()
-	planned := c.timer.due
-	w.mu.Unlock()
-	if planned != 0 && planned > w.tickOf(at) {
-		w.schedule(c, at)
+	defer w.mu.Unlock()
+	if c.timer.due == 0 || c.timer.due > w.tickOf(at) {
+		w.link(c, at)
 	}
 }
 
@@ -96,7 +98,7 @@ func (w *wheel) run(stop <-chan struct{}) {
 		due = w.expired(now, due[:0])
 		for i, c := range due {
 			if next := w.fire(c, now); !next.IsZero() {
-				w.schedule(c, next)
+				w.sooner(c, next) // than what others have set meanwhile
 			}
 			due[i] = nil
 		}
