@@ -226,3 +226,17 @@ func get(t testing.TB, url string, header http.Header) (int, string) {
 	must(t, err)
 	return resp.StatusCode, string(body)
 }
+
+// post sends a polling payload.
+func post(t testing.TB, url, payload string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(ctx(t), http.MethodPost, url, strings.NewReader(payload))
+	must(t, err)
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Do(req)
+	must(t, err)
+	must(t, resp.Body.Close())
+	if resp.StatusCode != http.StatusOK {
+		t.Fatalf("status %d", resp.StatusCode)
+	}
+}
