@@ -388,6 +388,11 @@ func (c *Conn) packet(p eio.Packet) error {
 		c.end(TransportError, err, wsconn.CloseNoStatus)
 		return err
 	case eio.Close:
+		c.mu.Lock()
+		if c.poll != nil {
+			c.poll.goodbye = true
+		}
+		c.mu.Unlock()
 		c.fail(TransportClose, nil)
 		return ErrClosed
 	default: // nothing a client has to say here, and nothing to act on

@@ -19,6 +19,7 @@ type polling struct {
 	candidate *candidate    // a WebSocket that tries to take over
 	probed    bool          // ... and has been answered
 	left      bool          // ... and has taken over
+	goodbye   bool          // the client has closed the session
 }
 
 // wake lets the parked GET look at the connection again.
@@ -104,8 +105,12 @@ func (c *Conn) abandoned(p *polling) {
 func (c *Conn) take(p *polling) []*Message {
 	p.parked = nil
 	if p.left || c.state == stateClosed {
+		last := closePacket
+		if p.goodbye { // it need not be told
+			last = noopPacket
+		}
 		c.mu.Unlock()
-		return []*Message{closePacket}
+		return []*Message{last}
 	}
 	closing := c.state == stateClosing // then the close packet is the last
 	keep := int32(0)
@@ -193,6 +198,8 @@ func (c *Conn) servePost(w http.ResponseWriter, r *http.Request) {
 		return
 	case err != nil:
 		c.fail(TransportError, err)
+		w.Header().Set("Connection", "close")
+		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
 	for packet, err := range eio.Packets(body) {
@@ -216,14 +223,16 @@ func (c *Conn) servePost(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, "ok") // the client's loss is its poll's to notice
 }
 
-// readBody reads a payload of bounded size in bounded time.
+// readBody reads a payload of bounded size, in the time that serve has set.
+// After an error the deadline stays, for the HTTP server may want to read the
+// rest of the body.
 func (c *Conn) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if r.ContentLength > c.srv.o.MaxPayload {
 		return nil, &http.MaxBytesError{Limit: c.srv.o.MaxPayload}
 	}
-	// Not every ResponseWriter has deadlines.
-	rc := http.NewResponseController(w)
-	_ = rc.SetReadDeadline(time.Now().Add(c.srv.o.PingInterval + c.srv.o.PingTimeout))
-	defer func() { _ = rc.SetReadDeadline(time.Time{}) }()
-	return io.ReadAll(http.MaxBytesReader(w, r.Body, c.srv.o.MaxPayload))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, c.srv.o.MaxPayload))
+	if err == nil {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
+	}
+	return body, err
 }

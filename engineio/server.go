@@ -247,6 +247,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // serve verifies a request in the JavaScript server's order, and hands it to
 // its session or opens one.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength != 0 {
+		// The HTTP server wants the body even of a request that is refused. Not
+		// every ResponseWriter has deadlines.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.o.PingInterval + s.o.PingTimeout))
+	}
 	q, e := s.parse(r)
 	if e == nil && !validHeader(r.Header.Get("Origin")) {
 		e = &ConnectionError{Code: BadRequest, Name: "INVALID_ORIGIN"}
