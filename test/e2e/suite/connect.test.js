@@ -134,31 +134,3 @@ test("the refusals of the Engine.IO layer carry their codes", async () => {
   assert.equal(post.status, 400);
   assert.deepEqual(await post.json(), { code: 2, message: "Bad handshake method" });
 });
-
-test("polling works on whichever node a request reaches", { skip: kind === "oracle" || servers.length < 2 }, async (t) => {
-  // No affinity at all: each request goes to the next node.
-  let turn = 0;
-  const at = () => servers[turn++ % servers.length] + "/socket.io/?EIO=4&transport=polling";
-  const open = await (await fetch(at())).text();
-  const { sid } = JSON.parse(open.slice(1));
-  const url = () => `${at()}&sid=${sid}`;
-  const post = async (body) => {
-    const res = await fetch(url(), { method: "POST", body });
-    assert.equal(await res.text(), "ok");
-  };
-  await post("40");
-  let text = "";
-  await within("the connection", async (resolve, reject) => {
-    try {
-      while (!text.includes('["welcome"')) text += await (await fetch(url())).text();
-      for (let i = 0; i < 6; i++) {
-        await post(`42${i}["echo-ack",${i}]`);
-        while (!text.includes(`43${i}[${i}]`)) text += await (await fetch(url())).text();
-      }
-      resolve();
-    } catch (err) {
-      reject(err);
-    }
-  });
-  t.after(() => post("41"));
-});

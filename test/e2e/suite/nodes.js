@@ -1,19 +1,24 @@
 // Nodes of a test's own: for tests that stop, freeze or kill them.
 import { spawn } from "node:child_process";
 import { createServer } from "node:net";
-import { ask, connect, eventually, unique, within } from "./support.js";
+import { ask, connect, eventually, servers, unique, within } from "./support.js";
 
 const command = JSON.parse(process.env.NODE_COMMAND ?? "null");
 
-/** Whether nodes can be started at all, as an option of a test. */
-export const needsNodes = { skip: command ? false : "NODE_COMMAND says how to start a node" };
+/** For tests that start a node of their own, with or without a cluster. */
+const startable = command ? false : "NODE_COMMAND says how to start a node";
 
-/** The same, for tests that need several nodes to form a cluster. */
-export const needsCluster = {
-  skip: needsNodes.skip || (process.env.CLUSTERS === "no" ? "no cluster without Redis" : false),
+/** For tests that start single nodes: they run with the single-node suite. */
+export const needsNodes = {
+  skip: startable || (servers.length > 1 ? "runs with one node" : false),
 };
 
-const host = "127.0.0.1";
+/** The same, for tests that start a cluster: they run with the cluster suite. */
+export const needsCluster = {
+  skip: startable || (servers.length < 2 ? "runs with several nodes" : false),
+};
+
+const host = process.env.NODE_HOST ?? "127.0.0.1";
 
 /**
  * Starts n nodes, which form a cluster when n > 1, and waits until they serve
