@@ -119,6 +119,7 @@ func TestUpgradeAfterMalformedOne(t *testing.T) {
 	c := s.raw()
 	c.Send("GET /engine.io/?EIO=4&transport=websocket&sid=" + p.sid + " HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\r\n")
 	c.Response()
+	eventually(t, "end of the upgrade", func() bool { return !p.conn.Upgrading() })
 	up := s.upgrade("&sid=" + p.sid)
 	up.Text("2probe")
 	up.Expect("3probe")

@@ -180,24 +180,30 @@ func (u *candidate) Gone() {
 	}
 }
 
-// drop ends the candidacy, successful or not.
+// drop ends the candidacy, unless it was successful.
 func (u *candidate) drop() {
 	u.c.mu.Lock()
 	defer u.c.mu.Unlock()
+	u.dropLocked()
+}
+
+func (u *candidate) dropLocked() {
 	if u.timeout != nil {
 		u.timeout.Stop()
 	}
-	if p := u.c.poll; p != nil && p.candidate == u {
+	if p := u.c.poll; p.candidate == u {
 		p.candidate, p.probed = nil, false
 	}
 }
 
-// abort closes a candidate; its reader does the rest.
+// abort closes a candidate that has not made it. Its reader may not notice.
 func (u *candidate) abort() {
 	u.c.mu.Lock()
 	ws := u.ws
-	if u.c.ws == ws { // it made it just now
+	if u.c.ws != nil && u.c.ws == ws { // it made it just now
 		ws = nil
+	} else {
+		u.dropLocked()
 	}
 	u.c.mu.Unlock()
 	if ws != nil {
@@ -241,7 +247,7 @@ func (u *candidate) probe() error {
 	c := u.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.state != stateOpen {
+	if c.state != stateOpen || c.poll.candidate != u { // or aborted
 		return ErrClosed
 	}
 	c.poll.probed = true
@@ -268,7 +274,7 @@ func (u *candidate) takeOver() error {
 	c := u.c
 	c.mu.Lock()
 	p := c.poll
-	if c.state != stateOpen || !p.probed {
+	if c.state != stateOpen || p.candidate != u || !p.probed {
 		c.mu.Unlock()
 		return errNotProbe
 	}
