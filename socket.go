@@ -145,6 +145,9 @@ func (s *Socket) EmitWithAck(ctx context.Context, event string, args ...any) (*R
 		return r, nil
 	case <-ctx.Done():
 		s.unexpect(id)
+		if s.state.Load() == socketDisconnected { // ctx may be the socket's
+			return nil, ErrDisconnected
+		}
 		return nil, context.Cause(ctx)
 	}
 }
