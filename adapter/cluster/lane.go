@@ -107,13 +107,14 @@ func (n *Node) handle(it *item) {
 		n.handleRequest(string(it.h.sender), &r)
 	case frameOp:
 		r.record(opFields)
-		a := n.lookup(r.text())
-		if a == nil {
-			n.count.dropNamespace.Add(1)
-			return
+		nsp := r.text()
+		m := r.op()
+		if r.err != nil {
+			break
 		}
-		if m := r.op(); r.err == nil {
-			a.deliver(func() { a.local.Handle(m) })
+		a := n.lookup(nsp)
+		if a == nil || !a.deliver(func() { a.local.Handle(m) }) {
+			n.count.dropNamespace.Add(1)
 		}
 	}
 	if r.err != nil {

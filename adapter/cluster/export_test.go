@@ -1,0 +1,35 @@
+package cluster
+
+import "github.com/socketeer-io/socketeer/adapter"
+
+// EncodeOp returns the frame of a message.
+func EncodeOp(b []byte, sender, nsp string, m *adapter.Message) []byte {
+	return appendOp(appendHeader(b, frameOp, sender), nsp, m)
+}
+
+// DecodeOp reads what EncodeOp wrote.
+func DecodeOp(frame []byte) (nsp string, m *adapter.Message, err error) {
+	_, body, err := parseHeader(frame)
+	if err != nil {
+		return "", nil, err
+	}
+	r := reader{b: body}
+	extra := r.record(opFields)
+	nsp = string(r.text())
+	m = r.op()
+	r.skip(extra)
+	return nsp, m, r.err
+}
+
+// EncodeResponse returns the body of a response.
+func EncodeResponse(r *adapter.Response, failed bool) []byte { return appendResponse(nil, r, failed) }
+
+// DecodeResponse reads what EncodeResponse wrote.
+func DecodeResponse(body []byte) (adapter.Response, bool, error) {
+	r := reader{b: body}
+	resp, failed := r.response()
+	return resp, failed, r.err
+}
+
+// Token returns a name as one token of a subject.
+func Token(name string) string { return appendToken("", name) }

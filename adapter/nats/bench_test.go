@@ -1,0 +1,91 @@
+package nats_test
+
+import (
+	"context"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/socketeer-io/socketeer/adapter"
+)
+
+// counter is a namespace that counts what it is handed.
+type counter struct {
+	n, want atomic.Int64
+	done    chan struct{}
+}
+
+func (c *counter) Handle(*adapter.Message) {
+	if c.n.Add(1) == c.want.Load() {
+		close(c.done)
+	}
+}
+
+func (c *counter) Answer(_ context.Context, _ *adapter.Message, reply func(adapter.Response)) {
+	reply(adapter.Response{Last: true})
+}
+
+// BenchmarkCrossNode measures a message of 64 bytes from one node to a room
+// with members on one of two others, all three in this process: everything
+// from Publish on one side to Handle on the other. cpu-us/msg is what it costs
+// in processor time, user and system, both nodes and the way between.
+func BenchmarkCrossNode(b *testing.B) {
+	b.Run("saturated", func(b *testing.B) { crossNode(b, 0, 0) })
+	b.Run("20000 a second in steps of 1 ms", func(b *testing.B) { crossNode(b, 20, time.Millisecond) })
+	b.Run("20000 a second in steps of 250 us", func(b *testing.B) { crossNode(b, 5, 250*time.Microsecond) })
+}
+
+func crossNode(b *testing.B, step int, every time.Duration) {
+	nodes := embedded(b, 3)
+	to := &counter{done: make(chan struct{})}
+	to.want.Store(int64(b.N))
+	sender := openBench(b, nodes[0], &counter{})
+	receiver := openBench(b, nodes[1], to)
+	openBench(b, nodes[2], &counter{})
+	if err := receiver.Join(patient(b), "r"); err != nil {
+		b.Fatal(err)
+	}
+	m := &adapter.Message{Kind: adapter.Broadcast, Target: adapter.Target{Rooms: []string{"r"}}, Data: make([]byte, 64)}
+	b.ReportAllocs()
+	b.ResetTimer()
+	begin, used := time.Now(), cpuTime(b)
+	for i := range b.N {
+		if step > 0 && i%step == 0 {
+			time.Sleep(time.Until(begin.Add(time.Duration(i/step) * every)))
+		}
+		// Saturated: as many under way as a busy node has, not as fit in memory.
+		for step == 0 && int64(i)-to.n.Load() > 2000 {
+			time.Sleep(50 * time.Microsecond)
+		}
+		if err := sender.Publish(m); err != nil {
+			b.Fatal(err)
+		}
+	}
+	select {
+	case <-to.done:
+	case <-time.After(patience):
+		b.Fatalf("%d of %d arrived; %+v", to.n.Load(), b.N, nodes[1].Stats())
+	}
+	b.StopTimer()
+	b.ReportMetric(float64(cpuTime(b)-used)/float64(b.N)/1000, "cpu-us/msg")
+}
+
+func openBench(b *testing.B, f adapter.Factory, l adapter.Local) adapter.Adapter {
+	b.Helper()
+	a, err := f.Open(patient(b), "/", l)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { a.Close() })
+	return a
+}
+
+// cpuTime is the processor time this process has used.
+func cpuTime(b *testing.B) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
