@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,7 +28,8 @@ type peer struct {
 	t     testing.TB
 	ws    *wsconn.Client
 	hello eio.Handshake
-	deaf  bool // answers no pings
+	deaf  bool         // answers no pings
+	pings atomic.Int32 // that came
 
 	mu      sync.Mutex
 	queues  map[string]chan sio.Packet
@@ -132,6 +134,7 @@ func (p *peer) take(dec *sio.Decoder, data []byte, binary bool) error {
 		}
 		switch e.Type {
 		case eio.Ping:
+			p.pings.Add(1)
 			if !p.deaf {
 				return p.ws.WriteMessage([]byte("3"), false)
 			}
