@@ -38,7 +38,7 @@ func (n *Node) admin() http.Handler {
 	})
 	mux.HandleFunc("GET /v1/nodes", func(w http.ResponseWriter, _ *http.Request) {
 		list := []nodeInfo{}
-		for _, m := range n.members() {
+		for _, m := range n.current() {
 			list = append(list, nodeInfo{
 				Name: m.Name, Incarnation: m.Incarnation, Tag: m.Tag(), Address: m.Addr, State: m.State.String(),
 				Connections: m.Counts.Connections, Sockets: m.Counts.Sockets, Started: m.Started, LastSeen: m.Seen, Self: m.Self,
@@ -68,28 +68,22 @@ func answer(w http.ResponseWriter, status int, body any) {
 // notReady says why no load balancer should send clients here; empty if it
 // may.
 func (n *Node) notReady() string {
-	if n.draining.Load() {
+	switch phase(n.phase.Load()) {
+	case starting:
+		return "starting"
+	case draining:
 		return "draining"
 	}
-	if n.cluster != nil {
-		if err := n.cluster.Ready(); err != nil {
-			return err.Error()
-		}
+	if err := n.members.Ready(); err != nil {
+		return err.Error()
 	}
 	return ""
 }
 
-// members are the live nodes; a node without a cluster is alone.
-func (n *Node) members() []cluster.Member {
-	if n.cluster != nil {
-		return n.cluster.Members()
+// current are the live nodes; none as long as this one has not joined them.
+func (n *Node) current() []cluster.Member {
+	if phase(n.phase.Load()) == starting {
+		return nil
 	}
-	state := cluster.Ready
-	if n.draining.Load() {
-		state = cluster.Draining
-	}
-	return []cluster.Member{{
-		Identity: n.identity, Addr: n.advertise, State: state, Counts: n.counts(),
-		Started: n.started, Seen: time.Now(), Self: true,
-	}}
+	return n.members.Members()
 }

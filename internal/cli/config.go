@@ -12,7 +12,11 @@ func newConfigCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "config",
 		Short: "Show and check settings",
-		Args:  cobra.NoArgs,
+		Long: `Show and check settings. Each has one name everywhere: ping-interval is the flag
+--ping-interval, the variable SOCKETEER_PING_INTERVAL and the key ping-interval
+of a YAML file, which --config or SOCKETEER_CONFIG names.`,
+		Example: "  socketeer config print > node.yaml\n  socketeer config check node.yaml",
+		Args:    cobra.NoArgs,
 	}
 	cmd.AddCommand(newConfigPrintCommand(), newConfigCheckCommand())
 	return cmd

@@ -11,17 +11,19 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/socketeer-io/socketeer/internal/app/config"
 	"github.com/socketeer-io/socketeer/internal/app/supervisor"
 )
 
 // Main runs the command and returns the process's exit status: 0, 1 after an
-// error, 2 when the configuration is to blame, so that starting it again would
-// not help.
+// error, 2 when the command line or the configuration is to blame, so that
+// starting it again would not help.
 func Main(args []string) int {
 	root := newRoot()
 	root.SetArgs(args)
@@ -30,22 +32,40 @@ func Main(args []string) int {
 		return 0
 	}
 	fmt.Fprintln(os.Stderr, message(err))
-	var wrong *config.Error
-	if errors.As(err, &wrong) {
-		return supervisor.ExitConfig
+	var ours *config.Error
+	if errors.As(err, &ours) || !strings.HasPrefix(err.Error(), prefix) {
+		return supervisor.ExitConfig // the latter is how cobra's own errors look
 	}
 	return 1
 }
 
+// prefix is what every error of ours begins with.
+const prefix = "socketeer: "
+
 // message is an error as one line.
 func message(err error) string {
-	text := []byte(err.Error())
-	for i, c := range text {
-		if c == '\n' {
-			text[i] = ' '
-		}
+	text := strings.Join(strings.Fields(err.Error()), " ")
+	if !strings.HasPrefix(text, prefix) {
+		text = prefix + text + "; see --help"
 	}
-	return string(text)
+	return text
+}
+
+// wrong is an error of the command line.
+func wrong(format string, args ...any) error {
+	return &config.Error{Problems: []string{fmt.Sprintf(format, args...)}}
+}
+
+// flagError says which flag may have been meant.
+func flagError(cmd *cobra.Command, err error) error {
+	var unknown *pflag.NotExistError
+	if !errors.As(err, &unknown) {
+		return err
+	}
+	if known := config.Suggest(unknown.GetSpecifiedName()); known != "" && cmd.Flags().Lookup(known) != nil {
+		return wrong("%v (did you mean --%s?)", err, known)
+	}
+	return err
 }
 
 func newRoot() *cobra.Command {
@@ -66,15 +86,17 @@ of precedence. "socketeer config print" shows what counts.`,
 		Args:          cobra.NoArgs,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(newServeCommand(), newUpCommand(), newBenchCommand(), newConfigCommand(), newVersionCommand())
 	return root
 }
 
 func newVersionCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "version",
-		Short: "Print the version",
-		Args:  cobra.NoArgs,
+		Use:     "version",
+		Short:   "Print the version",
+		Example: "  socketeer version",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			version := "unknown"
 			if info, ok := debug.ReadBuildInfo(); ok {

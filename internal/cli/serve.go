@@ -14,7 +14,10 @@ import (
 const serveExample = `  socketeer serve
   socketeer serve --addr :3001 --cluster-addr 10.0.0.1:6222 --cluster-peers 10.0.0.2:6222,10.0.0.3:6222
   socketeer serve --nats nats://10.0.0.9:4222 --app bench
-  SOCKETEER_CLUSTER_TOKEN=... socketeer serve --config node.yaml`
+  SOCKETEER_CLUSTER_TOKEN=... socketeer serve --config node.yaml
+
+  curl 127.0.0.1:3900/readyz
+  curl 127.0.0.1:3900/v1/nodes`
 
 func newServeCommand() *cobra.Command {
 	cmd := &cobra.Command{
@@ -50,6 +53,9 @@ func serve(ctx context.Context, cfg config.Config) error {
 	log := newLogger(os.Stderr, cfg.Log)
 	node, err := app.Start(ctx, cfg, log)
 	if err != nil {
+		if ctx.Err() != nil {
+			return nil // somebody did not want it any more
+		}
 		return err
 	}
 	var failure error

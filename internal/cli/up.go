@@ -2,32 +2,41 @@ package cli
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
+	"math/big"
 	"net"
 	"os"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/socketeer-io/socketeer/internal/app"
 	"github.com/socketeer-io/socketeer/internal/app/config"
 	"github.com/socketeer-io/socketeer/internal/app/supervisor"
 )
 
+const (
+	maxNodes   = 64
+	adminStart = "127.0.0.1:3901"
+	// killAfter is how long a node may take to stop beyond its drain time.
+	killAfter = 3 * time.Second
+)
+
+const upExample = `  socketeer up
+  socketeer up --nodes 5 --addr 127.0.0.1:4001
+  socketeer up --addr 0.0.0.0:3001           for other machines and phones, too
+  socketeer up --app bench --log-level warn`
+
 // upWithout are the settings that up makes itself.
-var upWithout = []string{
-	"name", "addr", "admin-addr", "advertise", "adapter", "nats", "cluster-addr", "cluster-peers", "cluster-wait",
+func upWithout() []string {
+	return []string{"name", "advertise", "adapter", "nats", "cluster-addr", "cluster-peers", "cluster-wait", "cluster-token"}
 }
 
-const maxNodes = 64
-
 func newUpCommand() *cobra.Command {
-	var (
-		nodes int
-		addr  string
-	)
-	defaults := map[string]string{"drain": "2s"}
+	var nodes int
+	defaults := map[string]string{"addr": "127.0.0.1:3001", "admin-addr": adminStart, "drain": "2s"}
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Run a whole cluster on this machine",
@@ -35,131 +44,155 @@ func newUpCommand() *cobra.Command {
 NATS. Nodes that die are started again. Their logs are merged, and a table
 shows what runs where. Ctrl-C stops them all.
 
-The nodes get consecutive ports from --addr on; operators' listeners get free
-ports of their own. Other settings are those of "serve" and go to every node.`,
-		Example: "  socketeer up\n  socketeer up --nodes 5 --addr 127.0.0.1:4001 --app bench",
+The first node gets --addr and --admin-addr, the others the ports after them.
+The other settings are those of "serve" and go to every node.`,
+		Example: upExample,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if nodes < 1 || nodes > maxNodes {
-				return &config.Error{Problems: []string{fmt.Sprintf("--nodes is %d: it takes 1 to %d", nodes, maxNodes)}}
+				return wrong("--nodes %d: takes 1 to %d", nodes, maxNodes)
 			}
-			if _, err := load(cmd, defaults); err != nil { // told once, and not by every node
-				return err
-			}
-			children, err := plan(cmd, nodes, addr)
+			cfg, err := load(cmd, defaults)
 			if err != nil {
 				return err
 			}
-			return supervise(cmd.Context(), children)
+			children, err := plan(cmd.Context(), cfg, nodes)
+			if err != nil {
+				return err
+			}
+			return supervise(cmd.Context(), cfg, children)
 		},
 	}
 	addConfigFlag(cmd)
 	cmd.Flags().IntVar(&nodes, "nodes", 3, "how many")
-	cmd.Flags().StringVar(&addr, "addr", "127.0.0.1:3001", "address of the first node for clients; the others get the ports after it")
-	config.AddFlags(cmd.Flags(), defaults, upWithout...)
+	config.AddFlags(cmd.Flags(), defaults, upWithout()...)
 	return cmd
 }
 
-// plan makes the command lines of the nodes.
-func plan(cmd *cobra.Command, nodes int, addr string) ([]supervisor.Child, error) {
-	public, err := consecutive(addr, nodes)
+// plan makes the nodes' command lines.
+func plan(ctx context.Context, cfg config.Config, nodes int) ([]supervisor.Child, error) {
+	public, err := consecutive(ctx, "addr", cfg.Addr, nodes)
 	if err != nil {
 		return nil, err
 	}
-	private, err := freePorts(2 * nodes)
+	admin := make([]string, nodes)
+	if cfg.AdminAddr != "" {
+		if admin, err = consecutive(ctx, "admin-addr", cfg.AdminAddr, nodes); err != nil {
+			if cfg.AdminAddr != adminStart {
+				return nil, err
+			}
+			// Nobody asked for these: another "up" may well have them.
+			if admin, err = freePorts(ctx, nodes); err != nil {
+				return nil, err
+			}
+		}
+	}
+	peers, err := freePorts(ctx, nodes)
 	if err != nil {
 		return nil, err
 	}
-	admin, peers := private[:nodes], private[nodes:]
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("socketeer: no way to start other nodes: %w", err)
 	}
-	common := passedOn(cmd)
+	external := cfg.Cluster.NATS
+	cfg.Cluster = config.Cluster{Adapter: config.AdapterNATS, NATS: external, Name: cfg.Cluster.Name, Token: rand.Text()}
+	environ := config.CleanEnviron(os.Environ())
 	children := make([]supervisor.Child, nodes)
 	for i := range children {
-		name := "node-" + strconv.Itoa(i+1)
-		args := []string{
-			"serve", "--name", name, "--addr", public[i], "--admin-addr", admin[i],
-			"--cluster-addr", peers[i], "--cluster-wait", "0s",
+		cfg.Name = "node-" + strconv.Itoa(i+1)
+		cfg.Addr, cfg.AdminAddr = public[i], admin[i]
+		if external == "" {
+			cfg.Cluster.Addr, cfg.Cluster.Peers = peers[i], peers
 		}
-		if nodes > 1 {
-			args = append(args, "--cluster-peers", strings.Join(peers, ","))
-		}
+		args, env := cfg.CommandLine()
 		children[i] = supervisor.Child{
-			Name: name, Command: self, Args: append(args, common...), Env: os.Environ(),
-			URL: "http://" + public[i], AdminURL: "http://" + admin[i],
+			Name: cfg.Name, Command: self, Args: append([]string{"serve"}, args...), Env: append(environ[:len(environ):len(environ)], env...),
+			URL: "http://" + reachable(public[i]),
+		}
+		if admin[i] != "" {
+			children[i].AdminURL = "http://" + reachable(admin[i])
 		}
 	}
 	return children, nil
 }
 
-// passedOn are the flags that every node gets, besides its own.
-func passedOn(cmd *cobra.Command) []string {
-	var args []string
-	for _, k := range config.Keys() {
-		f := cmd.Flags().Lookup(k.Name)
-		if f == nil || k.Name == "addr" {
-			continue
-		}
-		if f.Changed || k.Name == "drain" {
-			args = append(args, "--"+k.Name+"="+f.Value.String())
-		}
-	}
-	if file := cmd.Flags().Lookup("config"); file.Changed {
-		args = append(args, "--config="+file.Value.String())
-	}
-	return args
-}
-
 // consecutive returns n addresses from addr on, after making sure that they
 // are free.
-func consecutive(addr string, n int) ([]string, error) {
+func consecutive(ctx context.Context, key, addr string, n int) ([]string, error) {
 	host, portText, err := net.SplitHostPort(addr)
 	if err != nil {
-		return nil, &config.Error{Problems: []string{fmt.Sprintf("--addr %q is not HOST:PORT", addr)}}
+		return nil, wrong("--%s %q is not HOST:PORT", key, addr)
 	}
-	port, err := strconv.Atoi(portText)
+	port, err := net.LookupPort("tcp", portText)
 	if err != nil || port < 1 || port+n-1 > 65535 {
-		return nil, &config.Error{Problems: []string{fmt.Sprintf("--addr %q leaves no room for %d ports", addr, n)}}
+		return nil, wrong("--%s %s leaves no room for %d ports", key, addr, n)
 	}
 	addrs := make([]string, n)
 	for i := range addrs {
 		addrs[i] = net.JoinHostPort(host, strconv.Itoa(port+i))
-		l, err := net.Listen("tcp", addrs[i])
-		if err != nil {
-			return nil, fmt.Errorf("socketeer: %s is not free for a node: %w; use another --addr", addrs[i], err)
-		}
-		if err := l.Close(); err != nil {
+		if err := app.CheckFree(ctx, key, addrs[i]); err != nil {
 			return nil, err
 		}
 	}
 	return addrs, nil
 }
 
+// Ports that freePorts takes from: below those that the system hands out by
+// itself. One of these could go to some connection while a node is down.
+const (
+	lowestPort = 20000
+	portRange  = 12000
+	portTries  = 1000
+)
+
 // freePorts returns n addresses on the loopback interface that are free now.
-func freePorts(n int) ([]string, error) {
+func freePorts(ctx context.Context, n int) ([]string, error) {
 	addrs := make([]string, 0, n)
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	taken := map[int64]bool{}
+	for range portTries {
+		r, err := rand.Int(rand.Reader, big.NewInt(portRange))
 		if err != nil {
-			return nil, fmt.Errorf("socketeer: no free port: %w", err)
+			return nil, fmt.Errorf("socketeer: no random port: %w", err)
 		}
-		defer l.Close() // all stay taken until all are known
-		addrs = append(addrs, l.Addr().String())
+		port := lowestPort + r.Int64()
+		addr := fmt.Sprintf("127.0.0.1:%d", port)
+		if taken[port] || app.CheckFree(ctx, "cluster-addr", addr) != nil {
+			continue
+		}
+		taken[port] = true
+		if addrs = append(addrs, addr); len(addrs) == n {
+			return addrs, nil
+		}
 	}
-	return addrs, nil
+	return nil, fmt.Errorf("socketeer: found no %d free ports from %d on", n, lowestPort)
 }
 
-func supervise(ctx context.Context, children []supervisor.Child) error {
+// reachable is an address to connect to for one to listen on.
+func reachable(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if ip := net.ParseIP(host); err == nil && (host == "" || ip != nil && ip.IsUnspecified()) {
+		return net.JoinHostPort("127.0.0.1", port)
+	}
+	return addr
+}
+
+func supervise(ctx context.Context, cfg config.Config, children []supervisor.Child) error {
 	s := supervisor.New(supervisor.Options{
 		Children: children, Out: os.Stdout, Colour: isTerminal(os.Stdout),
-		Hint:        "Open any of the URLs. Ctrl-C stops all of them.",
-		StopTimeout: 8 * time.Second,
+		Hint:        hint(cfg.App, children),
+		StopTimeout: cfg.Drain + killAfter,
 	})
 	ctx, done := interrupted(ctx, s.Kill)
 	defer done()
 	return s.Run(ctx)
+}
+
+func hint(application string, children []supervisor.Child) string {
+	if application == config.AppChat {
+		return "The chat is at " + children[0].URL + " and on all other nodes. Ctrl-C stops everything."
+	}
+	return "Ctrl-C stops everything."
 }
 
 // isTerminal reports whether f is one that shows colours.

@@ -3,13 +3,17 @@
 package chat
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/time/rate"
 
 	"github.com/socketeer-io/socketeer"
 )
@@ -21,14 +25,18 @@ const Namespace = "/chat"
 const (
 	maxName = 32   // characters of a name, and of a room's
 	maxText = 2000 // characters of a message
+
+	perSecond = 5  // messages of one person, in the long run
+	burst     = 20 // and at once
+
+	historyTimeout = time.Second // for other nodes to tell what was said
 )
 
 // Options of the chat.
 type Options struct {
 	Node   string // name of this node
 	Logger *slog.Logger
-	// Live returns the names of the cluster's live nodes; nil on a single
-	// node.
+	// Live returns the names of the cluster's live nodes, this one included.
 	Live func() []string
 }
 
@@ -81,6 +89,13 @@ func Mount(io *socketeer.Server, o Options) *Chat {
 	nsp := io.Of(Namespace)
 	c := &Chat{o: o, nsp: nsp, history: newHistory(), presence: newPresence(nsp, o)}
 	enter.Handle(nsp, c.enter)
+	nsp.OnServerSide("history", func(_ context.Context, m *socketeer.Message) error {
+		var room string
+		if err := m.Decode(&room); err != nil {
+			return err
+		}
+		return m.Ack(c.history.of(room))
+	})
 	say.Handle(nsp, c.say)
 	nsp.On("typing", c.typing)
 	nsp.On("leave", func(_ context.Context, m *socketeer.Message) error {
@@ -111,6 +126,19 @@ func where(s *socketeer.Socket) place {
 	return p
 }
 
+// pace limits how much one socket says. It stays out of what other nodes see
+// of the socket by having no exported fields.
+type pace struct{ limiter *rate.Limiter }
+
+func allowed(s *socketeer.Socket) bool {
+	p, ok := s.Value("pace").(pace)
+	if !ok {
+		p = pace{rate.NewLimiter(perSecond, burst)}
+		s.Set("pace", p)
+	}
+	return p.limiter.Allow()
+}
+
 func roomOf(name string) string { return "room:" + name }
 
 func (c *Chat) enter(ctx context.Context, s *socketeer.Socket, p place) (entered, error) {
@@ -130,7 +158,33 @@ func (c *Chat) enter(ctx context.Context, s *socketeer.Socket, p place) (entered
 	}
 	s.Set("place", place{name, room})
 	c.presence.enter(person{ID: s.ID(), Name: name, Room: room, Node: c.o.Node})
-	return entered{Node: c.o.Node, Room: room, Name: name, History: c.history.of(room)}, nil
+	return entered{Node: c.o.Node, Room: room, Name: name, History: c.before(ctx, room)}, nil
+}
+
+// before returns what was said in a room. A node that knows nothing, because
+// it has just started, asks the others.
+func (c *Chat) before(ctx context.Context, room string) []Message {
+	if known := c.history.of(room); len(known) > 0 || len(c.o.Live()) < 2 {
+		return known
+	}
+	ctx, cancel := context.WithTimeout(ctx, historyTimeout)
+	defer cancel()
+	replies, err := c.nsp.ServerSideEmitWithAck(ctx, "history", room)
+	if err != nil {
+		c.o.Logger.Debug("not every node told its history", "err", err)
+	}
+	var all []Message
+	for _, r := range replies {
+		var list []Message
+		if err := r.Decode(&list); err == nil {
+			all = append(all, list...)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b Message) int { return cmp.Compare(a.Time, b.Time) })
+	for _, m := range all {
+		c.history.add(m)
+	}
+	return c.history.of(room)
 }
 
 func (c *Chat) leave(s *socketeer.Socket) {
@@ -152,6 +206,8 @@ func (c *Chat) say(_ context.Context, s *socketeer.Socket, m said) (struct{}, er
 		return struct{}{}, &socketeer.Error{Code: "bad_id", Message: "A message needs an id of at most 64 characters."}
 	case strings.TrimSpace(m.Text) == "" || utf8.RuneCountInString(m.Text) > maxText:
 		return struct{}{}, &socketeer.Error{Code: "bad_text", Message: "A message has 1 to 2000 characters."}
+	case !allowed(s):
+		return struct{}{}, &socketeer.Error{Code: "too_fast", Message: "That was too much at once. Wait a moment."}
 	}
 	msg := Message{ID: m.ID, From: p.Name, By: s.ID(), Room: p.Room, Text: m.Text, Time: time.Now().UnixMilli(), Node: c.o.Node}
 	if !c.history.add(msg) {

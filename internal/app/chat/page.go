@@ -7,6 +7,8 @@ import (
 	"html/template"
 	"io/fs"
 	"net/http"
+	"net/url"
+	"strings"
 )
 
 //go:embed page
@@ -19,8 +21,9 @@ type NodeAddr struct {
 }
 
 // Page returns the handler of the page and its files, for the server's
-// Socket.IO path. nodes tells where the cluster's nodes are; it may be nil.
-func Page(node, path string, nodes func() []NodeAddr) (http.Handler, error) {
+// Socket.IO path. nodes tells which nodes the page of a request can connect
+// to, none when it is better off with the address it came by.
+func Page(node, path string, nodes func(*http.Request) []NodeAddr) (http.Handler, error) {
 	page, err := fs.Sub(files, "page")
 	if err != nil {
 		return nil, err
@@ -34,41 +37,42 @@ func Page(node, path string, nodes func() []NodeAddr) (http.Handler, error) {
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		h := w.Header()
-		h.Set("Content-Type", "text/html; charset=utf-8")
-		h.Set("Content-Security-Policy", "default-src 'self'; connect-src *; base-uri 'none'; frame-ancestors 'none'")
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.Header().Set("Content-Security-Policy", policy(r.Host))
 		_, _ = w.Write(index.Bytes()) // the browser is gone when it fails
 	})
-	mux.HandleFunc("GET /nodes.json", func(w http.ResponseWriter, r *http.Request) { serveNodes(w, r, node, nodes) })
+	mux.HandleFunc("GET /nodes.json", func(w http.ResponseWriter, r *http.Request) {
+		list := nodes(r)
+		if list == nil {
+			list = []NodeAddr{}
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(struct { // the browser is gone when it fails
+			Node  string     `json:"node"`
+			Nodes []NodeAddr `json:"nodes"`
+		}{node, list})
+	})
 	mux.Handle("GET /", http.FileServerFS(page))
-	return mux, nil
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Cache-Control", "no-store")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		mux.ServeHTTP(w, r)
+	}), nil
 }
 
-// serveNodes tells a page of the other nodes, if it came to this one by the
-// address that the others would name. Behind a gateway it did not, and should
-// come back to the gateway. The page may have been loaded from another node.
-func serveNodes(w http.ResponseWriter, r *http.Request, node string, nodes func() []NodeAddr) {
-	answer := struct {
-		Node  string     `json:"node"`
-		Nodes []NodeAddr `json:"nodes"`
-	}{Node: node, Nodes: []NodeAddr{}}
-	if nodes != nil {
-		list := nodes()
-		origin := r.Header.Get("Origin")
-		known := false
-		for _, n := range list {
-			known = known || n.URL == "http://"+r.Host
-			if origin != "" && n.URL == origin {
-				w.Header().Set("Access-Control-Allow-Origin", origin)
-				w.Header().Set("Vary", "Origin")
-			}
+// policy lets the page load its own files only, and connect to any port of the
+// host it came from, where the other nodes may be.
+func policy(host string) string {
+	connect := "'self'"
+	if u, err := url.Parse("http://" + host); err == nil && u.Hostname() != "" && !strings.ContainsAny(host, ";, ") {
+		name := u.Hostname()
+		if strings.Contains(name, ":") {
+			name = "[" + name + "]"
 		}
-		if known {
-			answer.Nodes = list
-		}
+		connect += " http://" + name + ":* ws://" + name + ":* https://" + name + ":* wss://" + name + ":*"
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	_ = json.NewEncoder(w).Encode(answer) // the browser is gone when it fails
+	return "default-src 'self'; connect-src " + connect + "; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 }

@@ -23,10 +23,12 @@ type person struct {
 type here struct {
 	Node   string   `json:"node"`
 	People []person `json:"people"`
+	First  bool     `json:"first"` // the node has just started, and knows nobody
 }
 
 const (
 	settle      = 100 * time.Millisecond // changes within it are told together
+	look        = time.Second            // between two looks for nodes that are gone
 	repeat      = 5 * time.Second        // a node repeats what it said, in case it was missed
 	shownPeople = 200                    // told of one room; the page shows how many more there are
 )
@@ -36,14 +38,16 @@ const (
 type presence struct {
 	nsp  *socketeer.Namespace
 	node string
-	live func() []string
+	live func() []string // names of live nodes
 
 	mu     sync.Mutex
 	own    map[string]person   // by socket id
 	others map[string][]person // by node
 	dirty  bool                // own has changed
 	stale  bool                // the page's view has changed
+	told   bool                // the others have heard of this node
 
+	wake chan struct{} // capacity 1
 	stop chan struct{}
 	done chan struct{}
 }
@@ -52,7 +56,7 @@ func newPresence(nsp *socketeer.Namespace, o Options) *presence {
 	p := &presence{
 		nsp: nsp, node: o.Node, live: o.Live,
 		own: map[string]person{}, others: map[string][]person{}, dirty: true,
-		stop: make(chan struct{}), done: make(chan struct{}),
+		wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	nsp.OnServerSide("here", func(_ context.Context, m *socketeer.Message) error {
 		var h here
@@ -62,6 +66,7 @@ func newPresence(nsp *socketeer.Namespace, o Options) *presence {
 		p.heard(h)
 		return nil
 	})
+	p.poke()
 	go p.run()
 	return p
 }
@@ -79,33 +84,51 @@ func (p *presence) change(f func()) {
 	f()
 	p.dirty, p.stale = true, true
 	p.mu.Unlock()
+	p.poke()
+}
+
+// poke lets run look soon.
+func (p *presence) poke() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
 }
 
 func (p *presence) heard(h here) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !slices.Equal(p.others[h.Node], h.People) {
+	known, met := p.others[h.Node]
+	if !met || !slices.Equal(known, h.People) {
 		p.others[h.Node] = h.People
 		p.stale = true
 	}
+	p.dirty = p.dirty || !met || h.First // it may not have heard of us
+	p.poke()
 }
 
 // run tells other nodes and this node's pages what has changed.
 func (p *presence) run() {
 	defer close(p.done)
-	look := time.NewTicker(settle)
-	defer look.Stop()
-	again := time.NewTicker(repeat)
-	defer again.Stop()
-	for {
+	ticks := time.NewTicker(look)
+	defer ticks.Stop()
+	for last := time.Now(); ; {
 		select {
 		case <-p.stop:
 			return
-		case <-again.C:
-			p.mu.Lock()
-			p.dirty = true
-			p.mu.Unlock()
-		case <-look.C:
+		case <-p.wake:
+			select {
+			case <-p.stop:
+				return
+			case <-time.After(settle):
+			}
+		case now := <-ticks.C:
+			if now.Sub(last) >= repeat {
+				last = now
+				p.mu.Lock()
+				p.dirty = true
+				p.mu.Unlock()
+			}
 		}
 		p.forget()
 		p.tell()
@@ -114,9 +137,6 @@ func (p *presence) run() {
 
 // forget drops the people of nodes that are gone.
 func (p *presence) forget() {
-	if p.live == nil {
-		return
-	}
 	live := p.live()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -133,10 +153,13 @@ func (p *presence) tell() {
 	p.mu.Lock()
 	dirty, stale := p.dirty, p.stale
 	p.dirty, p.stale = false, false
+	first := !p.told
 	own := slices.SortedFunc(maps.Values(p.own), byID)
 	p.mu.Unlock()
-	if dirty && p.live != nil {
-		_ = p.nsp.ServerSideEmit("here", here{p.node, own})
+	if dirty && p.nsp.ServerSideEmit("here", here{p.node, own, first}) == nil {
+		p.mu.Lock()
+		p.told = true
+		p.mu.Unlock()
 	}
 	if !stale {
 		return

@@ -91,6 +91,9 @@ func (c *Config) finish() error {
 	if c.AdminAddr == Off {
 		c.AdminAddr = ""
 	}
+	if !strings.HasSuffix(c.Engine.Path, "/") {
+		c.Engine.Path += "/"
+	}
 	if c.Engine.PingTimeout <= 0 || c.Engine.PingInterval <= 0 {
 		return fmt.Errorf("socketeer: ping-interval and ping-timeout must be above zero")
 	}

@@ -215,3 +215,22 @@ func TestSecretsAreMasked(t *testing.T) {
 		}
 	}
 }
+
+func TestCommandLine(t *testing.T) {
+	c, err := config.Load(config.Sources{Flags: flags(t, "--name=n", "--cluster-addr=:6000", "--cluster-peers=a:1,b:2",
+		"--admin-addr=off", "--cluster-token=hunter2", "--drain=3s", "--pprof", "--max-payload=1MiB", "--path=/rt")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	args, env := c.CommandLine()
+	if strings.Contains(strings.Join(args, " "), "hunter2") {
+		t.Errorf("a secret is in the arguments: %q", args)
+	}
+	again, err := config.Load(config.Sources{Flags: flags(t, args...), Environ: env})
+	if err != nil || !reflect.DeepEqual(c, again) {
+		t.Errorf("got  %+v, %v\nwant %+v", again, err, c)
+	}
+	if rest := config.CleanEnviron(append(env, "HOME=/")); len(rest) != 1 {
+		t.Errorf("left of the environment: %q", rest)
+	}
+}

@@ -32,6 +32,39 @@ func (c Config) YAML() ([]byte, error) {
 	return yaml.Marshal(doc)
 }
 
+// CommandLine returns flags and environment variables that make a process load
+// exactly c, if it has no file and no other SOCKETEER_ variables. Secrets are
+// in the environment, because everyone on a machine can read command lines.
+func (c Config) CommandLine() (args, env []string) {
+	for _, k := range Keys() {
+		var text string
+		switch p := k.field(&c).(type) {
+		case *string:
+			text = *p
+		case *[]string:
+			text = strings.Join(*p, ",")
+		default:
+			text = fmt.Sprint(k.value(&c))
+		}
+		if k.Name == "admin-addr" && text == "" {
+			text = Off
+		}
+		switch {
+		case text == "" || text == k.Default:
+		case k.mask != nil:
+			env = append(env, k.Env()+"="+text)
+		default:
+			args = append(args, "--"+k.Name+"="+text)
+		}
+	}
+	return args, env
+}
+
+// CleanEnviron returns environ without the variables that [Load] reads.
+func CleanEnviron(environ []string) []string {
+	return slices.DeleteFunc(slices.Clone(environ), func(e string) bool { return strings.HasPrefix(e, envPrefix) })
+}
+
 // value returns the key's value in c as it is printed.
 func (k Key) value(c *Config) any {
 	switch p := k.field(c).(type) {
