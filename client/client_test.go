@@ -91,19 +91,19 @@ func on[T any](s *client.Socket, event string) <-chan T {
 }
 
 func onDisconnect(s *client.Socket) <-chan string {
-	ch := make(chan string, 16)
+	ch := make(chan string, 1024)
 	s.OnDisconnect(func(_ context.Context, reason string) { ch <- reason })
 	return ch
 }
 
 func onConnect(s *client.Socket) <-chan string {
-	ch := make(chan string, 16)
+	ch := make(chan string, 1024)
 	s.OnConnect(func(context.Context) { ch <- s.ID() })
 	return ch
 }
 
 func onUpgrade(c *client.Client) <-chan string {
-	ch := make(chan string, 16)
+	ch := make(chan string, 1024)
 	c.OnUpgrade(func(_ context.Context, transport string) { ch <- transport })
 	return ch
 }
@@ -274,7 +274,7 @@ func TestBinary(t *testing.T) {
 		N    int
 	}
 	v := outer{
-		List: []inner{{"a", []byte{1, 2, 3}}, {"b", []byte{}}},
+		List: []inner{{"a", []byte{1, 2, 3}}, {"b", []byte("b")}},
 		Map:  map[string][]byte{"k": {0xff, 0, 0x1e}},
 		N:    5,
 	}

@@ -41,6 +41,7 @@ var peers = []struct {
 	start func(t *testing.T, opts peerOptions) peer
 }{
 	{"node", startNode},
+	{"go", startGo},
 }
 
 // eachPeer runs a test against each server.

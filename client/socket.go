@@ -3,12 +3,12 @@ package client
 import (
 	"context"
 	"fmt"
-	"maps"
 	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
 
+	"github.com/socketeer-io/socketeer/client/internal/engine"
 	"github.com/socketeer-io/socketeer/protocol/eio"
 	"github.com/socketeer-io/socketeer/protocol/sio"
 )
@@ -24,9 +24,9 @@ type Socket struct {
 	inbox     inbox
 	nextID    atomic.Uint64
 
-	hmu      sync.RWMutex // guards the handlers
-	handlers map[string][]Handler
-	any      []Handler
+	hmu      sync.RWMutex          // guards the handlers
+	handlers map[string][]*Handler // the slices are replaced, never changed
+	any      []*Handler
 	onUp     []func(ctx context.Context)
 	onDown   []func(ctx context.Context, reason string)
 	onError  []func(ctx context.Context, err error)
@@ -73,7 +73,7 @@ type buffered struct {
 }
 
 func newSocket(c *Client, namespace string, cfg socketConfig) *Socket {
-	s := &Socket{c: c, namespace: namespace, cfg: cfg, handlers: map[string][]Handler{}, acks: map[uint64]*call{}}
+	s := &Socket{c: c, namespace: namespace, cfg: cfg, handlers: map[string][]*Handler{}, acks: map[uint64]*call{}}
 	s.inbox.limit = c.cfg.receiveBuffer
 	s.inbox.room = c.room
 	s.inbox.spawn = c.handlers.Go
@@ -115,30 +115,39 @@ func (s *Socket) Recovered() bool {
 	return s.recovered
 }
 
-// On registers a handler of an event. Several handlers of one event run in the
-// order of registration.
-func (s *Socket) On(event string, h Handler) {
+// On registers a handler of an event, until off is called. Several handlers of
+// one event run in the order of registration.
+func (s *Socket) On(event string, h Handler) (off func()) {
 	s.hmu.Lock()
 	defer s.hmu.Unlock()
-	hs := maps.Clone(s.handlers)
-	hs[event] = append(slices.Clip(hs[event]), h)
-	s.handlers = hs
+	entry := &h
+	s.handlers[event] = append(slices.Clip(s.handlers[event]), entry)
+	return func() {
+		s.hmu.Lock()
+		defer s.hmu.Unlock()
+		if s.handlers[event] = without(s.handlers[event], entry); len(s.handlers[event]) == 0 {
+			delete(s.handlers, event)
+		}
+	}
 }
 
-// OnAny registers a handler of all events; it runs before those of the event.
-func (s *Socket) OnAny(h Handler) {
+// OnAny registers a handler of all events, until off is called; it runs before
+// those of the event.
+func (s *Socket) OnAny(h Handler) (off func()) {
 	s.hmu.Lock()
 	defer s.hmu.Unlock()
-	s.any = append(slices.Clip(s.any), h)
+	entry := &h
+	s.any = append(slices.Clip(s.any), entry)
+	return func() {
+		s.hmu.Lock()
+		defer s.hmu.Unlock()
+		s.any = without(s.any, entry)
+	}
 }
 
-// Off removes the handlers of an event.
-func (s *Socket) Off(event string) {
-	s.hmu.Lock()
-	defer s.hmu.Unlock()
-	hs := maps.Clone(s.handlers)
-	delete(hs, event)
-	s.handlers = hs
+// without returns a copy of hs that lacks h: the old one may be in use.
+func without(hs []*Handler, h *Handler) []*Handler {
+	return slices.DeleteFunc(slices.Clone(hs), func(other *Handler) bool { return other == h })
 }
 
 // OnConnect registers a function to call at each connect and reconnect, before
@@ -252,7 +261,8 @@ func (s *Socket) deactivateLocked(err error) {
 func (s *Socket) leaveLocked(err error) {
 	if s.asked && s.c.conn != nil {
 		// Also when the server has not answered yet: it may be about to.
-		_ = s.c.conn.Push(encode(sio.Packet{Type: sio.Disconnect, Namespace: s.namespace})...)
+		bye := encode(sio.Packet{Type: sio.Disconnect, Namespace: s.namespace})
+		_ = s.c.conn.Push(append([]eio.Packet{engine.Fence}, bye...)...)
 	}
 	s.asked = false
 	s.deactivateLocked(err)
@@ -325,9 +335,9 @@ func (s *Socket) handle(it item) {
 	s.hmu.RLock()
 	all, named := s.any, s.handlers[m.event]
 	s.hmu.RUnlock()
-	for _, hs := range [2][]Handler{all, named} {
+	for _, hs := range [2][]*Handler{all, named} {
 		for _, h := range hs {
-			s.handleOne(h, m)
+			s.handleOne(*h, m)
 		}
 	}
 }

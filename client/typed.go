@@ -7,10 +7,10 @@ import (
 	"errors"
 )
 
-// Handle registers a handler that takes the event's first argument as a T. An
-// argument that is no T is the handler's error.
-func Handle[T any](s *Socket, event string, h func(ctx context.Context, v T) error) {
-	s.On(event, func(ctx context.Context, m *Message) error {
+// Handle registers a handler that takes the event's first argument as a T, until
+// off is called. An argument that is no T is the handler's error.
+func Handle[T any](s *Socket, event string, h func(ctx context.Context, v T) error) (off func()) {
+	return s.On(event, func(ctx context.Context, m *Message) error {
 		var v T
 		if err := m.Decode(&v); err != nil {
 			return err
@@ -19,10 +19,10 @@ func Handle[T any](s *Socket, event string, h func(ctx context.Context, v T) err
 	})
 }
 
-// HandleCall registers a handler that answers: its result is the
+// HandleCall registers a handler that answers, until off is called: its result is the
 // acknowledgement; its error the server sees as [Handler] describes.
-func HandleCall[Q, R any](s *Socket, event string, h func(ctx context.Context, q Q) (R, error)) {
-	s.On(event, func(ctx context.Context, m *Message) error {
+func HandleCall[Q, R any](s *Socket, event string, h func(ctx context.Context, q Q) (R, error)) (off func()) {
+	return s.On(event, func(ctx context.Context, m *Message) error {
 		var q Q
 		if err := m.Decode(&q); err != nil {
 			return err

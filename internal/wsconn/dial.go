@@ -78,6 +78,8 @@ type Client struct {
 	hdr [ws.MaxHeaderSize]byte
 	max int64
 
+	pong chan []byte // what the last pong carried
+
 	wmu      sync.Mutex
 	wbuf     bytes.Buffer // frames not yet written; guarded by wmu
 	sayBye   bool         // a close frame was queued; guarded by wmu
@@ -107,7 +109,7 @@ func Dial(ctx context.Context, url string, opts DialOptions) (*Client, error) {
 		}
 		return nil, fmt.Errorf("socketeer: websocket dial: %w", err)
 	}
-	c := &Client{conn: conn, max: opts.MaxMessage}
+	c := &Client{conn: conn, max: opts.MaxMessage, pong: make(chan []byte, 1)}
 	if c.max <= 0 {
 		c.max = defaultMaxMessage
 	}
@@ -227,6 +229,12 @@ func (c *Client) control(h ws.Header) error {
 		defer c.wmu.Unlock()
 		c.appendFrame(ws.OpPong, payload)
 		return c.flushLocked()
+	case ws.OpPong:
+		select {
+		case <-c.pong: // nobody waits for the one before
+		default:
+		}
+		c.pong <- payload
 	case ws.OpClose:
 		gone := &PeerClosed{Code: uint16(ws.StatusNoStatusRcvd)}
 		if len(payload) >= 2 {
@@ -272,6 +280,30 @@ func (c *Client) Flush() error {
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
 	return c.flushLocked()
+}
+
+// Ping returns when the peer has handled everything written before: it sends a
+// ping frame and waits for the pong, which another goroutine's ReadMessage has to
+// take in. Only one Ping at a time.
+func (c *Client) Ping(ctx context.Context) error {
+	mark := ws.NewMask() // four random bytes
+	c.wmu.Lock()
+	c.appendFrame(ws.OpPing, mark[:])
+	err := c.flushLocked()
+	c.wmu.Unlock()
+	if err != nil {
+		return err
+	}
+	for {
+		select {
+		case payload := <-c.pong:
+			if bytes.Equal(payload, mark[:]) {
+				return nil
+			}
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 }
 
 // WriteClose says goodbye with a code (0 for none) and a reason: no message is

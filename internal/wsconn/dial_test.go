@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/gobwas/ws"
@@ -140,6 +141,56 @@ func TestClientAnswersPingsAndReassembles(t *testing.T) {
 	}
 	if got, want := <-pong, fmt.Sprint(ws.OpPong, "p"); got != want {
 		t.Errorf("server got %q, want %q", got, want)
+	}
+}
+
+func TestClientPing(t *testing.T) {
+	var handled atomic.Int64
+	url := clientPeer(t, func(conn net.Conn) {
+		for {
+			h, err := ws.ReadHeader(conn)
+			if err != nil {
+				return
+			}
+			body := make([]byte, h.Length)
+			if _, err := io.ReadFull(conn, body); err != nil {
+				return
+			}
+			ws.Cipher(body, h.Mask, 0)
+			if h.OpCode != ws.OpPing {
+				handled.Add(1)
+				continue
+			}
+			for _, b := range [][]byte{[]byte("not yours"), body} {
+				if err := ws.WriteFrame(conn, ws.NewPongFrame(b)); err != nil {
+					return
+				}
+			}
+		}
+	})
+	c := dialClient(t, url, wsconn.DialOptions{})
+	ended := make(chan error, 1)
+	go func() {
+		_, _, err := c.ReadMessage()
+		ended <- err
+	}()
+	for i := range 3 {
+		c.Append([]byte("x"), false)
+		if err := c.Ping(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := handled.Load(); got != int64(i+1) {
+			t.Errorf("pong after %d messages, want %d", got, i+1)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := c.Ping(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	c.Close()
+	if err := <-ended; !errors.Is(err, net.ErrClosed) {
+		t.Errorf("got %v", err)
 	}
 }
 

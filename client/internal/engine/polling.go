@@ -111,6 +111,10 @@ func (t *pollTransport) send(ctx context.Context, ps []eio.Packet) error {
 	ctx, cancel := context.WithTimeout(ctx, t.timeout)
 	defer cancel()
 	for len(ps) > 0 {
+		if ps[0].Type == fence { // the answer to the POST before was the server's word
+			ps = ps[1:]
+			continue
+		}
 		n := fitting(ps, t.maxPayload)
 		if _, err := t.do(ctx, http.MethodPost, eio.AppendPayload(nil, ps[:n]...)); err != nil {
 			return err
@@ -120,16 +124,13 @@ func (t *pollTransport) send(ctx context.Context, ps []eio.Packet) error {
 	return nil
 }
 
-// fitting returns how many of ps make a payload of at most limit bytes: at
-// least one, and all when there is no limit.
+// fitting returns how many of ps, up to a fence, make a payload of at most limit
+// bytes, 0 being no limit: at least one.
 func fitting(ps []eio.Packet, limit int64) int {
-	if limit <= 0 {
-		return len(ps)
-	}
 	size := int64(-1) // one separator fewer than packets
 	for i := range ps {
 		size += 1 + textSize(ps[i])
-		if size > limit && i > 0 {
+		if i > 0 && (limit > 0 && size > limit || ps[i].Type == fence) {
 			return i
 		}
 	}

@@ -11,6 +11,14 @@ import (
 // packetCost is counted for each queued packet besides its data.
 const packetCost = 48
 
+// Fence, among packets that are sent, keeps those after it back until the server
+// has taken in those before it. The JavaScript server drops the events that it
+// reads together with the DISCONNECT after them; a fence between makes it two
+// reads.
+var Fence = eio.Packet{Type: fence}
+
+const fence eio.Type = 0xff
+
 // queue holds the packets on their way to the writer.
 type queue struct {
 	limit int // bytes

@@ -8,13 +8,16 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/socketeer-io/socketeer/internal/wsconn"
 	"github.com/socketeer-io/socketeer/protocol/eio"
 )
 
-// writeChunk is how much is gathered before a write.
-const writeChunk = 64 << 10
+const (
+	writeChunk   = 64 << 10 // bytes gathered before a write
+	fenceTimeout = time.Second
+)
 
 // wsTransport carries one packet in each WebSocket message.
 type wsTransport struct {
@@ -99,7 +102,7 @@ func (t *wsTransport) receive(_ context.Context, handle func(eio.Packet) error) 
 	return handle(p)
 }
 
-func (t *wsTransport) send(_ context.Context, ps []eio.Packet) error {
+func (t *wsTransport) send(ctx context.Context, ps []eio.Packet) error {
 	gathered := 0
 	for i := range ps {
 		if gathered > writeChunk {
@@ -109,17 +112,28 @@ func (t *wsTransport) send(_ context.Context, ps []eio.Packet) error {
 			gathered = 0
 		}
 		gathered += len(ps[i].Data)
-		if ps[i].Binary {
+		switch {
+		case ps[i].Type == fence:
+			t.wait(ctx)
+		case ps[i].Binary:
 			t.ws.Append(ps[i].Data, true)
-			continue
+		default:
+			t.text = eio.AppendText(t.text[:0], ps[i])
+			t.ws.Append(t.text, false)
 		}
-		t.text = eio.AppendText(t.text[:0], ps[i])
-		t.ws.Append(t.text, false)
 	}
 	if cap(t.text) > writeChunk {
 		t.text = nil
 	}
 	return t.ws.Flush()
+}
+
+// wait returns when the server has handled what was sent, or has had its time: a
+// fence is a service to what was sent before, no reason not to go on.
+func (t *wsTransport) wait(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, fenceTimeout)
+	defer cancel()
+	_ = t.ws.Ping(ctx)
 }
 
 func (t *wsTransport) goodbye(context.Context) error {
