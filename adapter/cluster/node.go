@@ -83,9 +83,11 @@ func (c Config) withDefaults() (Config, error) {
 // Node is one node of the cluster: a factory of adapters. All methods may be
 // called concurrently.
 //
-// Locks, in the order in which they are taken: interest.mu, then out.mu. The
-// others are never held while another is taken, nor while calling a namespace,
-// but for interest.mu around [adapter.Rooms].
+// Locks, in the order in which they are taken: the membership's while it calls
+// onEvent; Node.mu; interest.mu, which is held around calls of the bus and of
+// [adapter.Rooms]; outbox.mu, which is held around Bus.Publish; pending.mu. The
+// others are held alone. No lock but namespace.gate is held while a namespace
+// handles a message.
 type Node struct {
 	// immutable
 	cfg     Config

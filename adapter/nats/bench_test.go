@@ -2,6 +2,7 @@ package nats_test
 
 import (
 	"context"
+	"fmt"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -88,4 +89,43 @@ func cpuTime(b *testing.B) time.Duration {
 		b.Fatal(err)
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// BenchmarkJoin measures how fast rooms become known to two other nodes, with
+// as many joins at a time as clients that return together.
+func BenchmarkJoin(b *testing.B) {
+	nodes := embedded(b, 3)
+	a := openBench(b, nodes[0], &counter{})
+	for _, n := range nodes[1:] {
+		openBench(b, n, &counter{})
+	}
+	b.ReportAllocs()
+	b.SetParallelism(100)
+	var room atomic.Int64
+	used := cpuTime(b)
+	b.ResetTimer()
+	b.RunParallel(func(p *testing.PB) {
+		for p.Next() {
+			if err := a.Join(b.Context(), fmt.Sprint("room ", room.Add(1))); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+	b.StopTimer()
+	b.ReportMetric(float64(cpuTime(b)-used)/float64(b.N)/1000, "cpu-us/join")
+}
+
+// BenchmarkRequest measures a request to two other nodes that answer at once.
+func BenchmarkRequest(b *testing.B) {
+	nodes := embedded(b, 3)
+	a := openBench(b, nodes[0], &counter{})
+	for _, n := range nodes[1:] {
+		openBench(b, n, &counter{})
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := a.Request(b.Context(), &adapter.Message{Kind: adapter.Fetch}, func(adapter.Response) {}); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
