@@ -80,6 +80,9 @@ func (l *loop) say(c *conn, at int64) {
 	c.seq++
 	c.pending++
 	l.tally.sent++
+	if at >= l.measure.count {
+		l.tally.measured++
+	}
 	l.tally.expected += c.lane.deliveries()
 	stamp{at: at, room: c.tag, slot: uint32(c.slot), seq: c.seq}.put(c.lane.say.stamp)
 	l.write(c, c.lane.say.wire)

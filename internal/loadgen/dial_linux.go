@@ -41,6 +41,17 @@ func resolve(addr, path string) (target, error) {
 	return t, nil
 }
 
+// forLoop returns a copy of t for one loop: connect writes to the address.
+func (t target) forLoop() target {
+	switch sa := t.sock.(type) {
+	case *unix.SockaddrInet4:
+		t.sock = &unix.SockaddrInet4{Port: sa.Port, Addr: sa.Addr}
+	case *unix.SockaddrInet6:
+		t.sock = &unix.SockaddrInet6{Port: sa.Port, Addr: sa.Addr}
+	}
+	return t
+}
+
 // dial starts connection number nth to the target, and does not wait for it.
 func (t target) dial(nth int) (fd int, err error) {
 	fd, err = unix.Socket(t.family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)

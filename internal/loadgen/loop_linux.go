@@ -33,6 +33,7 @@ type tally struct {
 	lostWhy    error // the first of them
 
 	sent     uint64
+	measured uint64 // of those, due in the measured part
 	expected uint64 // deliveries that follow from what was sent
 	received uint64 // deliveries, each counted once
 	foreign  uint64 // messages that are none of this run's, or of another room
@@ -51,6 +52,7 @@ func (t *tally) add(o tally) {
 		t.lostWhy = o.lostWhy
 	}
 	t.sent += o.sent
+	t.measured += o.measured
 	t.expected += o.expected
 	t.received += o.received
 	t.foreign += o.foreign
@@ -86,6 +88,7 @@ type loop struct {
 	// owned by the goroutine in run
 	poll     *poller
 	buf      []byte
+	targets  []target
 	conns    []conn
 	lanes    []*lane
 	turns    int // of the lanes
@@ -203,7 +206,7 @@ func (l *loop) load(ctx context.Context, w window, done func() bool) error {
 	l.mu.Unlock()
 	for {
 		now := l.clock.now()
-		if now >= w.end {
+		if now >= w.end && (l.cfg.Rate == 0 || l.pace.next() >= w.end) {
 			break
 		}
 		next := w.end

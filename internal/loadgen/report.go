@@ -61,7 +61,7 @@ type Hold struct {
 // acknowledged echo, or one delivery to one member of a room.
 type Load struct {
 	Seconds   float64 `json:"seconds"`
-	Sent      uint64  `json:"sent"`     // in the measured part
+	Sent      uint64  `json:"sent"`     // due in the measured part, as Missed
 	Messages  uint64  `json:"messages"` // arrived in the measured part
 	PerSecond float64 `json:"per_second"`
 	Missed    uint64  `json:"missed_sends"`

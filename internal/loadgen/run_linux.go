@@ -230,7 +230,7 @@ func (r *run) measured(from, to mark) {
 	seconds := time.Duration(to.at - from.at).Seconds()
 	n := to.tally.received - from.tally.received
 	r.report.Load = &Load{
-		Seconds: seconds, Sent: to.tally.sent - from.tally.sent,
+		Seconds:  seconds,
 		Messages: n, PerSecond: float64(n) / seconds,
 		Server: r.serverCPU(from, to, seconds, n), Generator: newCPU(to.own-from.own, seconds, n),
 	}
@@ -268,7 +268,7 @@ func (r *run) finish() {
 	if l == nil {
 		return
 	}
-	l.Missed, l.Foreign = t.missed, t.foreign
+	l.Sent, l.Missed, l.Foreign = t.measured, t.missed, t.foreign
 	l.Expected, l.Received = t.expected, t.received
 	l.Missing = t.missing()
 	l.Misordered, l.Duplicated = t.misordered, t.duplicated

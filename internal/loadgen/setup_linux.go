@@ -42,17 +42,20 @@ func newLoops(cfg *Config, clk clock) ([]*loop, error) {
 			order:  newOrder(sizes[i], p.senders),
 			hist:   newHistogram(),
 		}
+		for _, t := range targets {
+			loops[i].targets = append(loops[i].targets, t.forLoop())
+		}
 	}
-	deal(cfg, p, loops, targets)
+	deal(cfg, p, loops)
 	return loops, nil
 }
 
 // deal makes the connections and the lanes.
-func deal(cfg *Config, p plan, loops []*loop, targets []target) {
+func deal(cfg *Config, p plan, loops []*loop) {
 	// Runs on the same server at the same time, or shortly after one another,
 	// must not meet in a room.
 	prefix := fmt.Sprintf("%04x-", uint16(time.Now().UnixMicro()))
-	nth := make([]int, len(targets))
+	nth := make([]int, p.targets)
 	live := make([]atomic.Int64, p.rooms)
 	lanes := make(map[[2]int]*lane)
 	for i := range cfg.Conns {
@@ -75,7 +78,7 @@ func deal(cfg *Config, p plan, loops []*loop, targets []target) {
 		}
 		l.conns = append(l.conns, conn{
 			fd: -1, local: int32(len(l.conns)), nth: nth[at.target],
-			target: &targets[at.target], lane: n, tag: uint32(i),
+			target: &l.targets[at.target], lane: n, tag: uint32(i),
 		})
 		nth[at.target]++
 		c := &l.conns[len(l.conns)-1]
