@@ -16,13 +16,13 @@ export function connect(io, path, handlers) {
   let inside = false;       // the server has confirmed wish
   const outbox = new Map(); // id -> { text, done, busy }: said, and not confirmed
 
-  const socket = io(location.origin + "/chat", {
+  const manager = new io.Manager(location.origin, {
     path,
     reconnectionDelay: 150,
     reconnectionDelayMax: 2_000,
     timeout: patience,
   });
-  const manager = socket.io;
+  const socket = manager.socket("/chat");
 
   manager.on("reconnect_attempt", () => {
     urls.push(urls.shift());

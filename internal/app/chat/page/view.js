@@ -34,7 +34,15 @@ function avatar(name) {
 }
 
 function chip(node) {
-  return tint(element("span", "chip", node), node);
+  const e = element("span", "chip", node);
+  e.style.setProperty("--hue", nodeHue(node));
+  return e;
+}
+
+// nodeHue keeps node-1, node-2, ... well apart.
+function nodeHue(node) {
+  const number = /\d+$/.exec(node);
+  return number ? (Number(number[0]) * 137.5 + 80) % 360 : hue(node);
 }
 
 // linked splits text into words and links. Only http and https become links.
@@ -97,6 +105,7 @@ export class Messages {
     li.dataset.id = m.id;
     li.dataset.from = m.from;
     li.dataset.time = m.time;
+    if (m.node) li.dataset.node = m.node;
     li.classList.toggle("mine", mine);
     li.classList.toggle("pending", pending);
 
@@ -131,11 +140,13 @@ export class Messages {
     if (li.nextElementSibling) this.group(li.nextElementSibling);
   }
 
-  // group hides the head of a message that continues the one before.
+  // group hides the head of a message that continues the one before: of the
+  // same person, by the same node (unknown while it is on its way), soon after.
   group(li) {
     const before = li.previousElementSibling;
     li.classList.toggle("continued", Boolean(before) && li.classList.contains("message") && before.classList.contains("message") &&
       before.dataset.from === li.dataset.from && before.classList.contains("mine") === li.classList.contains("mine") &&
+      (!li.dataset.node || li.dataset.node === before.dataset.node) &&
       Number(li.dataset.time) - Number(before.dataset.time) < together);
   }
 
@@ -143,8 +154,11 @@ export class Messages {
   // its place: moving it under the reader's eyes would be worse.
   confirm(li, m) {
     li.classList.remove("pending");
-    const head = li.querySelector(".head");
-    if (m.node && !head.querySelector(".chip")) head.append(chip(m.node));
+    if (!m.node || li.dataset.node) return;
+    li.dataset.node = m.node;
+    li.querySelector(".head").append(chip(m.node));
+    this.group(li);
+    if (li.nextElementSibling) this.group(li.nextElementSibling);
   }
 
   fail(id, reason) {
@@ -227,7 +241,6 @@ export function showStatus(state, node) {
   $("status-text").textContent = { connected: "Connected", connecting: "Connecting", reconnecting: "Reconnecting" }[state];
   if (node !== undefined) {
     $("node-name").textContent = node;
-    tint($("node-name"), node);
   }
 }
 
