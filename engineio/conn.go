@@ -74,7 +74,7 @@ type Conn struct {
 	srv     *Server // immutable, as are id, req, shard
 	id      string
 	req     Request
-	session Session     // set before the first message
+	session Session     // set, with mu held, before the first message
 	shard   uint32      // which flusher
 	heard   atomic.Bool // something came in since the last ping
 	over    atomic.Bool // the session has been told of the end
@@ -362,8 +362,37 @@ func (c *Conn) destroy() bool {
 func (c *Conn) ended(reason Reason, err error) {
 	c.over.Store(true)
 	c.srv.stats.closed(reason)
-	c.session.Close(reason, err)
+	c.mu.Lock()
+	session := c.session
+	if session == nil { // it is being made
+		c.session = doomed{reason, err}
+	}
+	c.mu.Unlock()
+	if session != nil {
+		session.Close(reason, err)
+	}
 }
+
+// begin makes the session, which may end while it is being made.
+func (c *Conn) begin() {
+	session := c.srv.accepted(c)
+	c.mu.Lock()
+	d, over := c.session.(doomed)
+	c.session = session
+	c.mu.Unlock()
+	if over {
+		session.Close(d.reason, d.err)
+	}
+}
+
+// doomed stands for a session of which nothing is known but its end.
+type doomed struct {
+	reason Reason
+	err    error
+}
+
+func (doomed) Message([]byte, bool) error { return ErrClosed }
+func (doomed) Close(Reason, error)        {}
 
 // packet handles one decoded packet of the client. An error has ended the
 // connection.
@@ -450,11 +479,14 @@ func (c *Conn) heartbeat(now time.Duration) time.Duration {
 	o := &c.srv.o
 	switch {
 	case c.pongBy == 0 && now >= c.pingAt:
-		c.pongBy, c.pingAt, c.extended = c.pingAt+o.PingTimeout, now+o.PingInterval, false
+		// On pace, but after a stall of this process the client gets its time.
+		c.pongBy = max(c.pingAt, now-o.PingTimeout/4) + o.PingTimeout
+		c.pingAt, c.extended = now+o.PingInterval, false
 		c.heard.Store(false)
+		next := min(c.pongBy, c.pingAt)
 		c.push(pingPacket)
-		c.mu.Lock()
-		return min(c.pongBy, c.pingAt)
+		c.mu.Lock() // by now the pong may have come
+		return next
 	case c.pongBy == 0:
 		return c.pingAt
 	case now < c.pongBy:

@@ -73,6 +73,10 @@ func mismatch(got, want string) *ConnectionError {
 		Err: fmt.Errorf("%s request for a session on %s", got, want)}
 }
 
+func shuttingDown() *ConnectionError {
+	return &ConnectionError{Code: Forbidden, Name: "SHUTTING_DOWN", Err: &Refusal{Message: "Server is shutting down"}}
+}
+
 // refused tells the application.
 func (s *Server) refused(r *http.Request, e *ConnectionError) {
 	s.stats.refused.Add(1)

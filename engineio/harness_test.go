@@ -279,6 +279,10 @@ type socket struct {
 	*session
 }
 
+// Close and Message are the client's, not the session's.
+func (c *socket) Close() error    { return c.Conn.Close() }
+func (c *socket) Message() string { return c.Conn.Message() }
+
 // raw is a connection that has sent nothing.
 func (s *server) raw() *peer.Conn {
 	s.t.Helper()

@@ -323,7 +323,7 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request, q query) {
 	}
 	c, err := s.open(r, id, nil)
 	if err != nil {
-		s.refuse(w, r, &ConnectionError{Code: Forbidden, Err: &Refusal{Message: "Server is shutting down"}})
+		s.refuse(w, r, shuttingDown())
 		return
 	}
 	if s.o.Cookie != nil {
@@ -341,6 +341,8 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request, q query) {
 // admit says whether a session may be opened, and its id.
 func (s *Server) admit(r *http.Request, q query) (id string, e *ConnectionError) {
 	switch {
+	case s.closed.Load():
+		return "", shuttingDown()
 	case r.Method != http.MethodGet:
 		return "", &ConnectionError{Code: BadHandshakeMethod, Err: errors.New(r.Method)}
 	case q.transport == websocket && !q.upgrade, q.transport != websocket && q.upgrade:
@@ -404,7 +406,7 @@ func (s *Server) open(r *http.Request, id string, ws *wsconn.Conn) (*Conn, error
 	c.pingAt = s.since(now) + s.o.PingInterval
 	c.corks = 1 // the handshake leaves together with what open sends
 	c.out.push(hello)
-	c.session = s.accepted(c)
+	c.begin()
 	if !s.remember(c) {
 		err := fmt.Errorf("socketeer: server is closed, or session id %q is in use", id)
 		c.fail(ServerShutdown, err)

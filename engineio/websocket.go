@@ -68,9 +68,10 @@ func (r *reader) Message(payload []byte, isBinary bool) error {
 	return c.packet(p)
 }
 
-// Ping implements wsconn.Handler.
+// Ping implements wsconn.Handler. A client that does not read need not be
+// answered, and its pongs must not pile up.
 func (r *reader) Ping(payload []byte) error {
-	return (*Conn)(r).Send(rawFrame(wsconn.AppendPong(nil, payload)), 0)
+	return (*Conn)(r).Send(rawFrame(wsconn.AppendPong(nil, payload)), Volatile)
 }
 
 // Read implements wsconn.Handler.

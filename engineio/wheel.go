@@ -22,7 +22,7 @@ type wheel struct {
 // timer is a connection's place in the wheel, guarded by the wheel's lock.
 type timer struct {
 	next, prev *Conn
-	due        int64 // tick; 0 when not in the wheel
+	due        int64 // tick; 0 when not in the wheel, -1 while being called
 }
 
 func newWheel(tick time.Duration, fire func(*Conn, time.Time) time.Time) *wheel {
@@ -48,11 +48,12 @@ func (w *wheel) link(c *Conn, at time.Time) {
 	*slot = c
 }
 
-// sooner has c called at the given time, unless it will be even sooner.
+// sooner has c, which is in the wheel, called at the given time, unless it
+// will be even sooner.
 func (w *wheel) sooner(c *Conn, at time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if c.timer.due == 0 || c.timer.due > w.tickOf(at) {
+	if due := c.timer.due; due < 0 || due > w.tickOf(at) {
 		w.link(c, at)
 	}
 }
@@ -69,7 +70,8 @@ func (w *wheel) remove(c *Conn) {
 
 func (w *wheel) unlink(c *Conn) {
 	t := &c.timer
-	if t.due == 0 {
+	if t.due <= 0 {
+		t.due = 0
 		return
 	}
 	if t.prev != nil {
@@ -116,6 +118,7 @@ func (w *wheel) expired(now time.Time, due []*Conn) []*Conn {
 			next := c.timer.next
 			if c.timer.due <= until {
 				w.unlink(c)
+				c.timer.due = -1
 				due = append(due, c)
 			}
 			c = next
