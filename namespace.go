@@ -29,6 +29,7 @@ type Namespace struct {
 	hub     *hub.Hub[*Socket]
 	parent  *Dynamic // nil unless made by one
 	acks    atomic.Uint64
+	ready   chan struct{} // closed when clients may enter
 
 	serverSide handlers
 	mu         sync.Mutex     // guards the rest
@@ -170,6 +171,7 @@ func (n *Namespace) announceLock(room string) *sync.Mutex {
 // enter counts a socket that is about to connect. It reports false when the
 // namespace is gone.
 func (n *Namespace) enter() bool {
+	<-n.ready
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.closed {

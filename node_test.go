@@ -24,7 +24,9 @@ type node struct {
 	*socketeer.Server
 	url string
 	log *logBuffer
-	bus *clusteradapter.LocalBus // of a cluster's node
+	// Of a cluster's node:
+	member *clusteradapter.Node
+	bus    *clusteradapter.LocalBus
 }
 
 // start starts a server of its own. It is closed with the test.
@@ -60,6 +62,7 @@ func startCluster(t testing.TB, n int, opts ...socketeer.Option) []*node {
 		bus := hub.Bus()
 		member, err := clusteradapter.New(bus, clusteradapter.Config{
 			Identity: identity, Interval: 100 * time.Millisecond, Timeout: 5 * time.Second,
+			LeaveDelay: 20 * time.Millisecond,
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -79,7 +82,7 @@ func startCluster(t testing.TB, n int, opts ...socketeer.Option) []*node {
 		})
 		members = append(members, member)
 		nodes = append(nodes, start(t, slices.Concat(opts, []socketeer.Option{socketeer.WithAdapter(member)})...))
-		nodes[i].bus = bus
+		nodes[i].member, nodes[i].bus = member, bus
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()

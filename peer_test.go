@@ -28,7 +28,7 @@ type peer struct {
 	t     testing.TB
 	ws    *wsconn.Client
 	hello eio.Handshake
-	deaf  bool         // answers no pings
+	cfg   peerConfig
 	pings atomic.Int32 // that came
 
 	mu      sync.Mutex
@@ -44,6 +44,7 @@ type peerConfig struct {
 	header http.Header
 	deaf   bool
 	stuck  bool
+	ignore string
 }
 
 func withQuery(q string) peerOption { return func(c *peerConfig) { c.query = "&" + q } }
@@ -54,6 +55,9 @@ func withHeader(name, value string) peerOption {
 
 // deaf peers answer no pings.
 func deaf(c *peerConfig) { c.deaf = true }
+
+// ignoring lets events of this name go unnoticed.
+func ignoring(event string) peerOption { return func(c *peerConfig) { c.ignore = event } }
 
 // stuck peers read nothing after the handshake.
 func stuck(c *peerConfig) { c.stuck = true }
@@ -72,7 +76,7 @@ func dial(t testing.TB, url string, opts ...peerOption) *peer {
 	if err != nil {
 		t.Fatalf("dial: %v", err)
 	}
-	p := &peer{t: t, ws: ws, deaf: cfg.deaf, queues: map[string]chan sio.Packet{}, stopped: make(chan struct{})}
+	p := &peer{t: t, ws: ws, cfg: cfg, queues: map[string]chan sio.Packet{}, stopped: make(chan struct{})}
 	if err := p.handshake(); err != nil {
 		t.Fatalf("handshake: %v", err)
 	}
@@ -135,7 +139,7 @@ func (p *peer) take(dec *sio.Decoder, data []byte, binary bool) error {
 		switch e.Type {
 		case eio.Ping:
 			p.pings.Add(1)
-			if !p.deaf {
+			if !p.cfg.deaf {
 				return p.ws.WriteMessage([]byte("3"), false)
 			}
 			return nil
@@ -145,10 +149,15 @@ func (p *peer) take(dec *sio.Decoder, data []byte, binary bool) error {
 			return fmt.Errorf("unexpected Engine.IO packet %q", data)
 		}
 	}
-	if err == nil && ok {
+	if err == nil && ok && !p.ignores(packet) {
 		p.queue(packet.Namespace) <- packet
 	}
 	return err
+}
+
+func (p *peer) ignores(packet sio.Packet) bool {
+	name, err := packet.Event()
+	return packet.Type == sio.Event && err == nil && name == p.cfg.ignore && name != ""
 }
 
 func (p *peer) queue(nsp string) chan sio.Packet {

@@ -126,10 +126,14 @@ func (s *Server) Of(name string) *Namespace {
 	s.o.logger.Error("namespace is not part of the cluster", "nsp", name, "err", err)
 	name = normalize(name)
 	n = s.newNamespace(name, alone{}, s.patternFor(name))
-	if kept, err := s.adopt(n); err == nil {
-		return kept
+	kept, err := s.adopt(n)
+	switch {
+	case err != nil: // the server has been closed
+		return n
+	case kept == n:
+		s.introduce(n)
 	}
-	return n
+	return kept
 }
 
 // alone is the adapter of a namespace that did not get one.
@@ -222,16 +226,19 @@ func (s *Server) patternFor(name string) *Dynamic {
 
 // create makes a namespace that is marked as opening.
 func (s *Server) create(ctx context.Context, name string, parent *Dynamic) (*Namespace, error) {
-	defer s.opened(name)
 	n := s.newNamespace(name, nil, parent)
 	a, err := s.o.adapter.Open(ctx, name, (*local)(n))
+	if err == nil {
+		n.adapter = a
+		if _, err = s.adopt(n); err != nil {
+			err = errors.Join(err, a.Close())
+		}
+	}
+	s.opened(name)
 	if err != nil {
 		return nil, err
 	}
-	n.adapter = a
-	if _, err := s.adopt(n); err != nil {
-		return nil, errors.Join(err, a.Close())
-	}
+	s.introduce(n)
 	return n, nil
 }
 
@@ -246,28 +253,33 @@ func (s *Server) opened(name string) {
 // adopt makes n the namespace of its name, and returns the one that is.
 func (s *Server) adopt(n *Namespace) (*Namespace, error) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.closed {
-		s.mu.Unlock()
 		return nil, ErrServerClosed
 	}
 	if other := s.namespaces[n.name]; other != nil {
-		s.mu.Unlock()
 		return other, nil
 	}
 	s.namespaces[n.name] = n
 	if n.parent != nil {
 		s.children++
 	}
+	return n, nil
+}
+
+// introduce tells the application of a namespace before it lets clients in.
+func (s *Server) introduce(n *Namespace) {
+	s.mu.Lock()
 	created := slices.Clone(s.created)
 	s.mu.Unlock()
 	for _, f := range created {
 		_ = s.protect(func() error { f(n); return nil }, "namespace", n.name, nil) // logged
 	}
-	return n, nil
+	close(n.ready)
 }
 
 func (s *Server) newNamespace(name string, a adapter.Adapter, parent *Dynamic) *Namespace {
-	n := &Namespace{srv: s, name: name, adapter: a, hub: hub.New[*Socket](), parent: parent}
+	n := &Namespace{srv: s, name: name, adapter: a, hub: hub.New[*Socket](), parent: parent, ready: make(chan struct{})}
 	n.Broadcaster.nsp = n
 	if parent != nil {
 		n.handlers.copyFrom(parent.handlers.load())
