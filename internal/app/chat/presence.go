@@ -50,6 +50,7 @@ type presence struct {
 	wake chan struct{} // capacity 1
 	stop chan struct{}
 	done chan struct{}
+	once sync.Once // closes stop
 }
 
 func newPresence(nsp *socketeer.Namespace, o Options) *presence {
@@ -72,7 +73,7 @@ func newPresence(nsp *socketeer.Namespace, o Options) *presence {
 }
 
 func (p *presence) close() {
-	close(p.stop)
+	p.once.Do(func() { close(p.stop) })
 	<-p.done
 }
 
