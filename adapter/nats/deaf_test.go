@@ -96,9 +96,6 @@ func TestDeafConnectionIsReplaced(t *testing.T) {
 	for range 2 {
 		all = append(all, node(t, o))
 	}
-	if err := all[1].WaitPeers(patient(t), 1); err != nil {
-		t.Fatal(err)
-	}
 	from, to := pair(t, all)
 	p.deafen()
 	eventually(t, "the node to notice", func() bool { return all[1].Ready() != nil })

@@ -232,6 +232,11 @@ func TestMembersTellStateAndLoad(t *testing.T) {
 // pair opens "/" on two nodes; the second has a member in "r".
 func pair(t *testing.T, all []*nats.Cluster) (from adapter.Adapter, to *counter) {
 	t.Helper()
+	for _, c := range all {
+		if err := c.WaitPeers(patient(t), len(all)-1); err != nil {
+			t.Fatal(err)
+		}
+	}
 	to = &counter{done: make(chan struct{})}
 	to.want.Store(1 << 40)
 	var sides [2]adapter.Adapter
@@ -273,11 +278,6 @@ func TestExternalServerRestarts(t *testing.T) {
 		o := quick(name)
 		o.Token, o.URL, o.HeartbeatInterval, o.HeartbeatTimeout = "", s.ClientURL(), 50*time.Millisecond, time.Second
 		all = append(all, node(t, o))
-	}
-	for _, c := range all {
-		if err := c.WaitPeers(patient(t), 1); err != nil {
-			t.Fatal(err)
-		}
 	}
 	from, to := pair(t, all)
 	opts.Port = s.Addr().(*net.TCPAddr).Port
