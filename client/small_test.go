@@ -4,10 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net"
 	"net/http"
+	"net/http/cookiejar"
 	"net/http/httptest"
+	"net/url"
 	"reflect"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -234,3 +238,143 @@ func TestErrorTexts(t *testing.T) {
 		t.Error("closed is disconnected")
 	}
 }
+
+func TestVolatile(t *testing.T) {
+	eachPeer(t, peerOptions{MaxPayload: 1000}, func(t *testing.T, p peer) {
+		c := connected(t, p.URL())
+		said := on[int](c.Socket, "said")
+		// One at a time, so that the connection is writable sooner or later.
+		for i := 0; ; i++ {
+			before := c.Stats().Volatile
+			if err := c.Volatile().Emit("say back", i); err != nil {
+				t.Fatal(err)
+			}
+			if c.Stats().Volatile > before {
+				call[int](t, c.Socket, "echo", i)
+				continue
+			}
+			if got := receive(t, said, "said"); got != i {
+				t.Errorf("said %d, want %d", got, i)
+			}
+			break
+		}
+		if err := c.Volatile().Emit("connect"); !errors.Is(err, client.ErrReserved) {
+			t.Errorf("reserved: %v", err)
+		}
+		for c.Stats().Refused == 0 {
+			err := c.Volatile().Emit("x", strings.Repeat("x", 1000))
+			if err != nil && !errors.Is(err, client.ErrTooLarge) {
+				t.Fatal(err)
+			}
+		}
+		c.Close()
+		if err := c.Volatile().Emit("x"); !errors.Is(err, client.ErrClosed) {
+			t.Errorf("closed: %v", err)
+		}
+	})
+}
+
+// TestLimits has the server send more than the client accepts.
+func TestLimits(t *testing.T) {
+	eachTransport(t, func(t *testing.T, p peer, opts []client.Option) {
+		for name, tc := range map[string]struct {
+			opt    client.Option
+			args   []any
+			reason string
+		}{
+			"read limit":  {client.WithReadLimit(5000), []any{strings.Repeat("x", 5000)}, client.ReasonTransportError},
+			"attachments": {client.WithMaxAttachments(2), []any{[]byte{1}, []byte{2}, []byte{3}}, client.ReasonParseError},
+		} {
+			t.Run(name, func(t *testing.T) {
+				c := newClient(t, p.URL(), append(opts, tc.opt)...)
+				down := onDisconnect(c.Socket)
+				connect(t, c)
+				if err := c.Emit("say back", tc.args...); err != nil {
+					t.Fatal(err)
+				}
+				if got := receive(t, down, "disconnect"); got != tc.reason {
+					t.Errorf("reason %q, want %q", got, tc.reason)
+				}
+			})
+		}
+	})
+}
+
+// TestLateAck answers an event when the connection that brought it is gone.
+func TestLateAck(t *testing.T) {
+	eachPeer(t, peerOptions{}, func(t *testing.T, p peer) {
+		c := newClient(t, p.URL())
+		asked := make(chan *client.Message, 1)
+		c.On("question", func(_ context.Context, m *client.Message) error {
+			asked <- m
+			return nil
+		})
+		up := onConnect(c.Socket)
+		connect(t, c)
+		receive(t, up, "connect")
+		if err := c.Emit("ask", "question", 1, []byte{7}); err != nil {
+			t.Fatal(err)
+		}
+		m := receive(t, asked, "question")
+		if m.Socket() != c.Socket || string(m.Data()) != `["question",1,{"_placeholder":true,"num":0}]` || m.Raw(2) != nil || !m.WantsAck() {
+			t.Errorf("message %s", m.Data())
+		}
+		if err := c.Emit("hang up"); err != nil {
+			t.Fatal(err)
+		}
+		receive(t, up, "reconnect")
+		if err := m.Ack(2); !errors.Is(err, client.ErrDisconnected) {
+			t.Errorf("late acknowledgement: %v", err)
+		}
+	})
+}
+
+// TestCallError gets the Go server's form of an error.
+func TestCallError(t *testing.T) {
+	p := startGo(t, peerOptions{})
+	c := connected(t, p.URL())
+	// The server's handler fails because the argument is missing.
+	_, err := client.Call[int](t.Context(), c.Socket, "leave")
+	var e *client.Error
+	if !errors.As(err, &e) || e.Message == "" {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestDialer goes by a connection and a cookie jar of the caller's.
+func TestDialer(t *testing.T) {
+	eachPeer(t, peerOptions{Cookie: true}, func(t *testing.T, p peer) {
+		jar, err := cookiejar.New(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		u, err := url.Parse(p.URL())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, tr := range transports {
+			var dialled atomic.Int64
+			jar.SetCookies(u, []*http.Cookie{{Name: "session", Value: "v"}})
+			c := newClient(t, "http://somewhere.test/", append(tr.opts,
+				client.WithHeader(http.Header{"Host": {u.Host}}),
+				client.WithCookieJar(cookiesOf{jar, u}),
+				client.WithDialer(func(ctx context.Context, network, _ string) (net.Conn, error) {
+					dialled.Add(1)
+					return new(net.Dialer).DialContext(ctx, network, u.Host)
+				}))...)
+			connect(t, c)
+			if got := call[shown](t, c.Socket, "handshake"); !strings.Contains(got.Cookie, "session=v") || dialled.Load() == 0 {
+				t.Errorf("%s: server saw %+v, %d connections", tr.name, got, dialled.Load())
+			}
+			c.Close()
+		}
+	})
+}
+
+// cookiesOf is a jar that takes every URL for one.
+type cookiesOf struct {
+	http.CookieJar
+	u *url.URL
+}
+
+func (j cookiesOf) Cookies(*url.URL) []*http.Cookie { return j.CookieJar.Cookies(j.u) }

@@ -21,8 +21,9 @@ type transport interface {
 	receive(ctx context.Context, handle func(eio.Packet) error) error
 	// send returns when the packets were handed over.
 	send(ctx context.Context, ps []eio.Packet) error
-	// goodbye tells the server that the session is over.
-	goodbye(ctx context.Context) error
+	// goodbye tells the server that the session is over; over means that
+	// there is nothing to wait for.
+	goodbye(ctx context.Context) (over bool, err error)
 	// close cuts, and makes receive and send return.
 	close()
 }
@@ -82,9 +83,6 @@ func Open(ctx context.Context, opts Options) (*Conn, error) {
 	c.patient = c.handshake.PingInterval + c.handshake.PingTimeout
 	return c, nil
 }
-
-// Handshake returns what the server said at the opening.
-func (c *Conn) Handshake() eio.Handshake { return c.handshake }
 
 // Transport returns the name of the transport in use.
 func (c *Conn) Transport() string { return c.transport().name() }
@@ -236,8 +234,11 @@ func (c *Conn) write() {
 	}
 	c.sending.Lock()
 	defer c.sending.Unlock()
-	if err := c.transport().goodbye(c.ctx); err != nil {
-		c.opts.Logger.Debug("socketeer: no goodbye", "err", err)
+	over, err := c.transport().goodbye(c.ctx)
+	if err != nil {
+		c.opts.Logger.Debug("socketeer: no goodbye", "sid", c.handshake.SID, "err", err)
+	}
+	if over || err != nil {
 		c.Cut()
 	}
 }

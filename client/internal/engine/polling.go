@@ -10,7 +10,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"sync/atomic"
 	"time"
 
 	"github.com/socketeer-io/socketeer/protocol/eio"
@@ -24,7 +23,6 @@ type pollTransport struct {
 	opts   Options
 	client *http.Client
 	url    *url.URL
-	bye    atomic.Bool // goodbye was said: the next GET would find no session
 
 	// set by the handshake
 	maxPayload int64
@@ -87,9 +85,6 @@ func (c *Conn) setHandshake(p eio.Packet) error {
 func (t *pollTransport) name() string { return Polling }
 
 func (t *pollTransport) receive(ctx context.Context, handle func(eio.Packet) error) error {
-	if t.bye.Load() {
-		return errBye
-	}
 	body, err := t.do(ctx, http.MethodGet, nil)
 	if err != nil {
 		return err
@@ -145,10 +140,10 @@ func textSize(p eio.Packet) int64 {
 	return 1 + int64(len(p.Data))
 }
 
-func (t *pollTransport) goodbye(ctx context.Context) error {
-	err := t.send(ctx, []eio.Packet{{Type: eio.Close}})
-	t.bye.Store(true)
-	return err
+// goodbye is over when the request is: the server has closed the session before
+// it answers, and a poll that it may hold has nothing more to bring.
+func (t *pollTransport) goodbye(ctx context.Context) (over bool, err error) {
+	return true, t.send(ctx, []eio.Packet{{Type: eio.Close}})
 }
 
 // close leaves the requests under way to their context.

@@ -136,9 +136,11 @@ func (t *wsTransport) wait(ctx context.Context) {
 	_ = t.ws.Ping(ctx)
 }
 
-func (t *wsTransport) goodbye(context.Context) error {
+// goodbye is over when the server closes in turn, which the reader sees. Cutting
+// before could lose what is still on its way.
+func (t *wsTransport) goodbye(context.Context) (over bool, err error) {
 	const normalClosure = 1000
-	return t.ws.WriteClose(normalClosure, "")
+	return false, t.ws.WriteClose(normalClosure, "")
 }
 
 func (t *wsTransport) close() { _ = t.ws.Close() }
