@@ -74,10 +74,13 @@ type Load struct {
 	Duplicated uint64 `json:"duplicated"`
 	Foreign    uint64 `json:"foreign"` // messages this run did not ask for
 
-	Latency   Latency  `json:"latency"`
-	Server    *CPU     `json:"server_cpu,omitempty"`
-	Generator CPU      `json:"generator_cpu"`
-	Series    []Second `json:"series"`
+	Latency   Latency `json:"latency"`
+	Server    *CPU    `json:"server_cpu,omitempty"`
+	Generator CPU     `json:"generator_cpu"`
+	// OtherCores is what everything else on the machine took meanwhile, with
+	// Config.PIDs. Unless it is near 0, the figures say little.
+	OtherCores float64  `json:"other_cores"`
+	Series     []Second `json:"series"`
 }
 
 // Latency is in milliseconds, from the time a message was due (with a rate)
@@ -113,7 +116,7 @@ type Second struct {
 type Progress struct {
 	Phase string        // "connect", "settle", "hold", "warm-up", "measure", "drain"
 	Since time.Duration // since the run began
-	Conns int           // connections set up
+	Conns int           // connections in the namespace
 	Of    int           // connections wanted
 	Rate  float64       // connections, then messages, in the last second
 	Sent  uint64        // so far
@@ -224,6 +227,9 @@ func (t *table) load(l *Load, what string) {
 		decimal(q.P50), decimal(q.P90), decimal(q.P99), decimal(q.P999), decimal(q.Max))
 	t.cpu("server CPU", l.Server, what)
 	t.cpu("generator CPU", &l.Generator, what)
+	if l.Server != nil {
+		t.row("other processes", "%.2f cores", l.OtherCores)
+	}
 }
 
 func (t *table) cpu(name string, c *CPU, what string) {

@@ -64,6 +64,7 @@ type mark struct {
 	tally  tally
 	server time.Duration
 	own    time.Duration
+	all    time.Duration // of the whole machine
 }
 
 func (r *run) do(ctx context.Context) (*Report, error) {
@@ -234,6 +235,10 @@ func (r *run) measured(from, to mark) {
 		Messages: n, PerSecond: float64(n) / seconds,
 		Server: r.serverCPU(from, to, seconds, n), Generator: newCPU(to.own-from.own, seconds, n),
 	}
+	if len(r.servers) > 0 {
+		rest := (to.all - from.all) - (to.server - from.server) - (to.own - from.own)
+		r.report.Load.OtherCores = max(0, rest.Seconds()/seconds)
+	}
 }
 
 func (r *run) serverCPU(from, to mark, seconds float64, messages uint64) *CPU {
@@ -281,7 +286,7 @@ func (r *run) finish() {
 
 func (r *run) mark() (mark, error) {
 	server, err := r.servers.cpu()
-	return mark{at: r.clock.now(), tally: r.tally(), server: server, own: ownCPU()}, err
+	return mark{at: r.clock.now(), tally: r.tally(), server: server, own: ownCPU(), all: machineCPU()}, err
 }
 
 func (r *run) tally() tally {
@@ -373,7 +378,7 @@ func (w *watch) look(r *run) {
 	seconds := time.Duration(m.at - w.last.at).Seconds()
 	per := func(n uint64) float64 { return float64(n) / seconds }
 	p := Progress{
-		Phase: phase, Since: time.Duration(m.at - r.began), Conns: m.tally.ready, Of: r.cfg.Conns,
+		Phase: phase, Since: time.Duration(m.at - r.began), Conns: m.tally.accepted, Of: r.cfg.Conns,
 		Rate: per(m.tally.received - w.last.tally.received), Sent: m.tally.sent,
 		Missed: m.tally.missed, Missing: m.tally.missing(), Lost: m.tally.lost,
 		P50:            time.Duration(second.ValueAtQuantile(50)) * time.Microsecond,

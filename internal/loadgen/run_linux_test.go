@@ -157,7 +157,7 @@ func TestReportForms(t *testing.T) {
 	for mode, want := range map[loadgen.Mode][]string{
 		loadgen.Idle:  {"idle", addr, "/s", "KiB", "heartbeats", "generator CPU"},
 		loadgen.Echo:  {"echo, saturated with 1 in flight", "us per message", "p99.9"},
-		loadgen.Rooms: {"3 of 8, saturated with 3 in flight", "us per delivery", "missing", "out of order"},
+		loadgen.Rooms: {"3 of 8, saturated with 3 in flight", "us per delivery", "other processes", "missing", "out of order"},
 	} {
 		r := mustRun(t, short(mode, addr))
 		var table strings.Builder
