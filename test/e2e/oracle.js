@@ -68,8 +68,8 @@ function onConnect(socket) {
     if (event === "forbidden") return next(new Error("not allowed"));
     next();
   });
-  // A client may send an event called "error" too: that is none of ours.
-  socket.on("error", (err) => err instanceof Error && socket.emit("refused", err.message));
+  // Broken packets raise "error" too, and so may the client itself.
+  socket.on("error", (err) => err?.message === "not allowed" && socket.emit("refused", err.message));
   socket.onAny((event) => seen.push(event));
 
   socket.on("seen", (ack) => ack(seen));

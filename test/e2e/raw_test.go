@@ -12,6 +12,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"strings"
 	"testing"
 	"time"
@@ -78,10 +79,18 @@ func (p peer) post(path, body string, header ...string) reply {
 	return r
 }
 
-// later starts a GET and returns where its response will be.
+// later sends a GET and returns where its response will be. The request is on
+// its way when later returns.
 func (p peer) later(ctx context.Context, path string) <-chan reply {
 	c := make(chan reply, 1)
-	go func() { c <- p.do(ctx, http.MethodGet, path, "") }()
+	sent := make(chan struct{})
+	trace := &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { close(sent) }}
+	go func() { c <- p.do(httptrace.WithClientTrace(ctx, trace), http.MethodGet, path, "") }()
+	select {
+	case <-sent:
+	case r := <-c:
+		c <- r
+	}
 	return c
 }
 

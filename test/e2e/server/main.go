@@ -74,9 +74,7 @@ func serve(ctx context.Context, io *socketeer.Server) error {
 	if err != nil {
 		return errors.Join(err, io.Close())
 	}
-	mux := http.NewServeMux()
-	mux.Handle("/socket.io/", io)
-	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	srv := &http.Server{Handler: io, ReadHeaderTimeout: 10 * time.Second}
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(l) }()
 	fmt.Printf("ready http://%s\n", l.Addr())
