@@ -47,7 +47,7 @@ func start(t *testing.T, cfg config.Config) *app.Node {
 
 func stop(t *testing.T, n *app.Node) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	if err := n.Stop(ctx); err != nil {
 		t.Error(err)
@@ -167,7 +167,7 @@ func TestNotReadyWhileDraining(t *testing.T) {
 	for range 3 {
 		get(t, "http://"+n.Addr()+"/socket.io/?EIO=4&transport=polling")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	stopped := make(chan error, 1)
 	go func() { stopped <- n.Stop(ctx) }()

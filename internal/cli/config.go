@@ -17,6 +17,7 @@ func newConfigCommand() *cobra.Command {
 of a YAML file, which --config or SOCKETEER_CONFIG names.`,
 		Example: "  socketeer config print > node.yaml\n  socketeer config check node.yaml",
 		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newConfigPrintCommand(), newConfigCheckCommand())
 	return cmd
@@ -43,6 +44,7 @@ file, as a YAML file. Secrets are masked.`,
 			return err
 		},
 	}
+	cmd.Flags().SortFlags = false
 	addConfigFlag(cmd)
 	config.AddFlags(cmd.Flags(), nil)
 	return cmd

@@ -83,7 +83,6 @@ SOCKETEER_PING_INTERVAL) and a key of a YAML file (--config), in falling order
 of precedence. "socketeer config print" shows what counts.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(flagError)

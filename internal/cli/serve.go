@@ -41,6 +41,7 @@ clients away over the time of --drain. A second signal cuts.`,
 			return serve(cmd.Context(), cfg)
 		},
 	}
+	cmd.Flags().SortFlags = false
 	addConfigFlag(cmd)
 	config.AddFlags(cmd.Flags(), nil)
 	return cmd

@@ -63,6 +63,7 @@ The other settings are those of "serve" and go to every node.`,
 			return supervise(cmd.Context(), cfg, children)
 		},
 	}
+	cmd.Flags().SortFlags = false
 	addConfigFlag(cmd)
 	cmd.Flags().IntVar(&nodes, "nodes", 3, "how many")
 	config.AddFlags(cmd.Flags(), defaults, upWithout()...)
