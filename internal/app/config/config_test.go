@@ -234,3 +234,19 @@ func TestCommandLine(t *testing.T) {
 		t.Errorf("left of the environment: %q", rest)
 	}
 }
+
+func TestEveryKeyIsDocumented(t *testing.T) {
+	b, err := os.ReadFile("../../../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range config.Keys() {
+		row := "| `" + k.Name + "` | "
+		if k.Default != "" {
+			row += "`" + k.Default + "` |"
+		}
+		if !strings.Contains(string(b), row) {
+			t.Errorf("docs/configuration.md has no row %q", row)
+		}
+	}
+}
