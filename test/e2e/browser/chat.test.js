@@ -1,107 +1,56 @@
-// The chat page in headless Chromium, on a cluster that `socketeer up` runs.
+// The chat page in headless Chromium, on the nodes of NODES (a JSON array of
+// { name, url, pid }): two people on two nodes, one of which is killed.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { createServer } from "node:net";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { chromium } from "playwright-core";
 
-const binary = process.env.SOCKETEER;
-const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
-const host = "127.0.0.1";
+const nodes = JSON.parse(process.env.NODES ?? "[]");
+const { CHROMIUM = "/usr/bin/chromium", SCREENSHOTS } = process.env;
 const patience = 20_000;
 
 let browser;
-let cluster;
-
 before(async () => {
-  cluster = await up(3);
   browser = await chromium.launch({
-    executablePath,
+    executablePath: CHROMIUM,
     args: [
-      "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-      "--disable-background-networking", "--disable-component-update", "--disable-sync",
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-quic",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
     ],
   });
 });
+after(() => browser?.close());
 
-after(async () => {
-  await browser?.close();
-  await cluster?.stop();
-});
-
-/** Starts a cluster, and waits until every node is ready. */
-async function up(n) {
-  const port = await freeRange(n);
-  const child = spawn(binary, ["up", "--nodes", String(n), "--addr", `${host}:${port}`], {
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  let output = "";
-  const nodes = new Map(); // name -> { pid, url }, as of the newest table
-  const read = (text) => {
-    output += text;
-    for (const [, name, pid, url] of output.matchAll(/^ +(node-\d+) +(\d+) +ready +(\S+)/gm)) nodes.set(name, { pid: Number(pid), url });
-  };
-  child.stdout.setEncoding("utf8").on("data", read);
-  child.stderr.setEncoding("utf8").on("data", read);
-  const exited = new Promise((resolve) => child.once("exit", resolve));
-  await until(() => nodes.size === n, () => `the nodes to be ready: ${output}`);
-  return {
-    nodes,
-    async stop() {
-      child.kill("SIGINT");
-      const timer = setTimeout(() => child.kill("SIGKILL"), patience);
-      assert.equal(await exited, 0, output);
-      clearTimeout(timer);
-    },
-  };
-}
-
-/** The first of n consecutive ports that are free now. */
-async function freeRange(n) {
-  for (let attempt = 0; attempt < 100; attempt++) {
-    const first = 20_000 + Math.floor(Math.random() * 10_000);
-    const taken = await Promise.all(Array.from({ length: n }, (_, i) => isTaken(first + i)));
-    if (!taken.includes(true)) return first;
-  }
-  throw new Error("no free ports");
-}
-
-function isTaken(port) {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once("error", () => resolve(true));
-    server.listen(port, host, () => server.close(() => resolve(false)));
-  });
-}
-
-async function until(condition, what) {
-  const deadline = Date.now() + patience;
-  while (!(await condition())) {
-    if (Date.now() > deadline) throw new Error(`not within ${patience} ms: ${what()}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
-
-/** Opens the chat at a node, under a name. */
-async function visit(t, url, name, viewport = { width: 1200, height: 800 }) {
-  const context = await browser.newContext({ viewport });
-  t.after(() => context.close());
+/** One person's page, which has joined `room`. */
+async function enter(t, node, name, room, options) {
+  const context = await browser.newContext(options);
+  context.setDefaultTimeout(patience);
   const page = await context.newPage();
-  page.setDefaultTimeout(patience);
   const errors = [];
-  page.on("pageerror", (err) => errors.push(err.message));
-  await page.goto(url);
+  page.on("pageerror", (err) => errors.push(err));
+  t.after(async () => {
+    await shoot(page, `${name}-end`);
+    await context.close();
+    assert.deepEqual(errors, [], `${name}'s page threw`);
+  });
+  await page.goto(`${node.url}/#${room}`);
   await page.fill("#name-input", name);
+  if (await page.locator("#room-input").count()) await page.fill("#room-input", room);
   await page.click("#join-button");
-  await connected(page);
-  return { page, errors };
+  await page.waitForSelector("#status[data-state=connected]", { state: "attached" });
+  await until(page, (want) => document.querySelector("#room-name").textContent === want, room);
+  await until(page, (want) => document.querySelector("#node-name").textContent === want, node.name);
+  return page;
 }
 
-function connected(page, besides = "") {
-  return page.waitForFunction((besides) => {
-    const node = document.querySelector("#node-name").textContent;
-    return document.querySelector("#status").dataset.state === "connected" && node !== "" && node !== besides;
-  }, besides);
+function until(page, condition, arg) {
+  return page.waitForFunction(condition, arg, { timeout: patience });
 }
 
 async function say(page, text) {
@@ -109,39 +58,92 @@ async function say(page, text) {
   await page.click("#send-button");
 }
 
-function sees(page, from, text) {
-  return page.waitForFunction(
-    ([from, text]) =>
-      [...document.querySelectorAll("#messages .message")].some((m) => m.dataset.from === from && m.textContent.includes(text)),
-    [from, text],
+/** Waits until a message is shown. */
+function shown(page, text) {
+  return until(
+    page,
+    (want) => [...document.querySelectorAll("#messages .message")].some((m) => m.textContent.includes(want)),
+    text,
   );
 }
 
-test("pages on different nodes see each other, and survive the end of one", async (t) => {
-  const [first, second] = ["node-1", "node-2"].map((name) => cluster.nodes.get(name));
-  const ada = await visit(t, first.url, "Ada");
-  const grace = await visit(t, second.url, "Grace", { width: 390, height: 800 });
-  assert.equal(await ada.page.textContent("#node-name"), "node-1");
-  assert.equal(await grace.page.textContent("#node-name"), "node-2");
+/** How often a message is shown. */
+function times(page, text) {
+  return page.evaluate(
+    (want) => [...document.querySelectorAll("#messages .message")].filter((m) => m.textContent.includes(want)).length,
+    text,
+  );
+}
 
-  await say(ada.page, "hello from one");
-  await sees(grace.page, "Ada", "hello from one");
-  await say(grace.page, "hello from two <b>not bold</b>");
-  await sees(ada.page, "Grace", "hello from two <b>not bold</b>");
-  await ada.page.waitForFunction(() => document.querySelector("#members").textContent.includes("Grace"));
+async function shoot(page, name) {
+  if (!SCREENSHOTS) return;
+  await mkdir(SCREENSHOTS, { recursive: true });
+  await page.screenshot({ path: join(SCREENSHOTS, `${name}.png`) });
+}
 
-  process.kill(second.pid, "SIGKILL");
-  await connected(grace.page, "node-2");
-  assert.notEqual(await grace.page.textContent("#node-name"), "node-2");
-  await say(grace.page, "still here");
-  await sees(ada.page, "Grace", "still here");
-  await say(ada.page, "welcome back");
-  await sees(grace.page, "Ada", "welcome back");
+test("two people on two nodes talk, and go on when a node is killed", { timeout: 120_000 }, async (t) => {
+  const room = "e2e";
+  const [first, second] = nodes;
+  const ada = await enter(t, first, "Ada", room);
+  const bob = await enter(t, second, "Bob", room, { viewport: { width: 390, height: 780 }, hasTouch: true });
 
-  await until(() => cluster.nodes.get("node-2").pid !== second.pid, () => "node-2 to be started again");
-  const alan = await visit(t, cluster.nodes.get("node-2").url, "Alan");
-  await say(alan.page, "hello from two again");
-  await sees(ada.page, "Alan", "hello from two again");
-  await sees(grace.page, "Alan", "hello from two again");
-  assert.deepEqual([...ada.errors, ...grace.errors, ...alan.errors], []);
+  for (const page of [ada, bob]) {
+    await until(page, () => {
+      const text = document.querySelector("#members").textContent;
+      return text.includes("Ada") && text.includes("Bob");
+    });
+  }
+  const markup = "<b>bold</b> & 😀 žluťoučký";
+  await say(ada, markup);
+  await say(bob, "hello from the other node");
+  for (const page of [ada, bob]) {
+    await shown(page, markup);
+    await shown(page, "hello from the other node");
+  }
+  await shoot(ada, "before-ada");
+  await shoot(bob, "before-bob");
+
+  process.kill(first.pid, "SIGKILL");
+  await say(ada, "said while the node was gone"); // kept until there is one again
+  await until(
+    ada,
+    (dead) => {
+      const name = document.querySelector("#node-name").textContent;
+      const { state } = document.querySelector("#status").dataset;
+      return state === "connected" && name !== "" && name !== dead;
+    },
+    first.name,
+  );
+  const moved = await ada.textContent("#node-name");
+  assert.ok(nodes.slice(1).some((n) => n.name === moved), `Ada is on ${moved}`);
+  await say(bob, "are you back?");
+  await shown(ada, "are you back?");
+  await say(ada, "I am");
+  for (const page of [ada, bob]) {
+    await shown(page, "said while the node was gone");
+    await shown(page, "I am");
+  }
+  for (const page of [ada, bob]) {
+    for (const text of [markup, "hello from the other node", "said while the node was gone", "are you back?", "I am"]) {
+      assert.equal(await times(page, text), 1, `${text}: shown once`);
+    }
+  }
+  assert.equal(await bob.textContent("#node-name"), second.name, "Bob stayed where he was");
+  await until(bob, () => {
+    const items = document.querySelectorAll("#members > *");
+    return [...items].filter((i) => i.textContent.includes("Ada")).length === 1;
+  });
+  await shoot(ada, "after-ada");
+  await shoot(bob, "after-bob");
+
+  // The node is started again, and serves.
+  let eve;
+  const deadline = Date.now() + patience;
+  while (!eve) {
+    eve = await enter(t, first, "Eve", room).catch((err) => {
+      if (Date.now() > deadline) throw err;
+    });
+  }
+  await say(eve, "and I am new");
+  for (const page of [ada, bob]) await shown(page, "and I am new");
 });
