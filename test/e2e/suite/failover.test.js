@@ -55,7 +55,7 @@ test("clients of a killed node move to another and go on", { ...needsCluster, ti
     // Until the node is known to be dead, the answer is incomplete: an error.
     return Array.isArray(listed) && listed.map((l) => l.id).sort().join() === everyone.map((s) => s.id).sort().join();
   });
-  await knowsPeers(t, nodes[1], 1);
+  await Promise.all([nodes[1], nodes[2]].map((node) => knowsPeers(t, node, 1)));
   for (const s of everyone) s.on("question", (ack) => ack(1));
   const answers = await ask(settled[1], "ask-all", { rooms: [room], event: "question", timeout: 5000 });
   assert.deepEqual(answers, { timedOut: false, responses: everyone.map(() => 1) });
