@@ -142,10 +142,10 @@ test("the server gives up a client that answers no ping", needsNodes, async (t) 
   const witness = await connect(t, { url: node.url });
   const socket = await connect(t, { url: node.url });
   const { id } = socket;
-  const gone = next(socket, "disconnect");
-  socket.io.engine.transport.ws.pause();
+  const { engine } = socket.io;
+  engine.transport.ws.pause();
+  clearTimeout(engine._pingTimeoutTimer); // else it might give up first
   assert.equal((await reasonOf(witness, id)).reason, "ping timeout");
-  assert.match((await gone)[0], /^(ping timeout|transport close)$/, "the paused client saw no ping either");
 });
 
 test("the client gives up a server that sends no ping", needsNodes, async (t) => {
