@@ -7,6 +7,7 @@ BUNDLE_FILES := socket.io.js socket.io.min.js socket.io.esm.min.js socket.io.msg
 NPM_DIRS := $(BUNDLE) test/e2e test/bench test/client-peer
 GO_MODULES := . test/e2e
 FUZZTIME ?= 20s
+LINTER_VERSION := v2.15.0
 
 .DEFAULT_GOAL := help
 .PHONY: help
@@ -45,9 +46,15 @@ check: ## Formatting and go vet
 		if [ -n "$$unformatted" ]; then echo "not gofmt-ed:"; echo "$$unformatted"; exit 1; fi
 	for m in $(GO_MODULES); do (cd $$m && $(GO) vet ./...) || exit 1; done
 
+# The linter is compiled once, which takes minutes.
+LINTER := bin/golangci-lint-$(LINTER_VERSION)
+$(LINTER):
+	GOBIN=$(CURDIR)/bin $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINTER_VERSION)
+	@mv bin/golangci-lint $@
+
 .PHONY: lint
-lint: ## golangci-lint, if it is installed
-	golangci-lint run ./...
+lint: $(LINTER) ## golangci-lint, installed into bin
+	for m in $(GO_MODULES); do (cd $$m && $(CURDIR)/$(LINTER) run --config $(CURDIR)/.golangci.yml ./...) || exit 1; done
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (20s)

@@ -260,7 +260,11 @@ func TestUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := syscall.Kill(n, syscall.SIGKILL); err != nil {
+	node, err := os.FindProcess(n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := node.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	p.sees(t, 1, `^up +\| node-2 died \(signal: killed\)`)

@@ -99,7 +99,8 @@ function go(room) {
   showMembers([], 0);
   showRoom();
   connection.enter(me.name, room);
-  $("message-input").focus({ preventScroll: true });
+  // On a touch screen this would bring up the keyboard over the conversation.
+  if (matchMedia("(pointer: fine)").matches) $("message-input").focus({ preventScroll: true });
 }
 
 function showRoom() {
@@ -202,10 +203,13 @@ function identifier() {
 // On narrow screens the panels slide over the conversation.
 const panels = { "rooms-button": "rooms-panel", "people-button": "people-panel" };
 
+// closePanels also brings the focus back to the button, when it was inside.
 function closePanels() {
   for (const [button, panel] of Object.entries(panels)) {
+    const inside = $(panel).classList.contains("open") && $(panel).contains(document.activeElement);
     $(panel).classList.remove("open");
     $(button).setAttribute("aria-expanded", "false");
+    if (inside) $(button).focus();
   }
   $("shade").classList.remove("open");
 }
@@ -218,10 +222,7 @@ for (const [button, panel] of Object.entries(panels)) {
     $("shade").classList.add("open");
     $(panel).querySelector("button, input").focus();
   });
-  $(panel).querySelector("[data-close]").addEventListener("click", () => {
-    closePanels();
-    $(button).focus();
-  });
+  $(panel).querySelector("[data-close]").addEventListener("click", closePanels);
 }
 $("shade").addEventListener("click", closePanels);
 document.addEventListener("keydown", (event) => event.key === "Escape" && closePanels());
