@@ -274,7 +274,7 @@ func TestBinary(t *testing.T) {
 		N    int
 	}
 	v := outer{
-		List: []inner{{"a", []byte{1, 2, 3}}, {"b", []byte("b")}},
+		List: []inner{{"a", []byte{1, 2, 3}}, {"b", []byte{}}},
 		Map:  map[string][]byte{"k": {0xff, 0, 0x1e}},
 		N:    5,
 	}
