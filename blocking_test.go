@@ -12,11 +12,6 @@ import (
 	"github.com/socketeer-io/socketeer"
 )
 
-// fastPings makes heartbeats fall into a test.
-func fastPings(o ...socketeer.Option) []socketeer.Option {
-	return append(o, socketeer.WithPingInterval(40*time.Millisecond), socketeer.WithPingTimeout(patience))
-}
-
 func TestPanickingHandlers(t *testing.T) {
 	n := start(t)
 	n.OnConnect(func(_ context.Context, s *sock) error {
@@ -49,7 +44,7 @@ func TestPanickingHandlers(t *testing.T) {
 // A handler may block: others go on, heartbeats too, and what it sent before
 // has left.
 func TestHandlersThatBlock(t *testing.T) {
-	n := start(t, fastPings()...)
+	n := start(t, socketeer.WithPingInterval(40*time.Millisecond), socketeer.WithPingTimeout(4*time.Second))
 	goOn := make(chan struct{})
 	block := func(_ context.Context, s *sock) error {
 		if err := s.Emit("before"); err != nil {
@@ -126,8 +121,8 @@ func TestHandlersThatBlock(t *testing.T) {
 
 // A handler may hold up its client, and only that; nothing is lost.
 func TestBackPressure(t *testing.T) {
-	const total = 160
-	n := start(t, fastPings(socketeer.WithMaxPending(8))...)
+	const total = 80
+	n := start(t, socketeer.WithMaxPending(8), socketeer.WithPingInterval(40*time.Millisecond))
 	entered, goOn := make(chan struct{}, total), make(chan struct{})
 	next := 0 // owned by the handlers until the last event is acknowledged
 	n.On("event", func(_ context.Context, m *msg) error {
@@ -155,7 +150,7 @@ func TestBackPressure(t *testing.T) {
 		}
 	}()
 	recv(t, "the first event", entered)
-	// 20 MB do not fit into the kernel's buffers: the client comes to a halt.
+	// 10 MB do not fit into the kernel's buffers: the client comes to a halt.
 	var last int32
 	var since time.Time
 	until(t, "the client waits", func() bool {

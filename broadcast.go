@@ -167,7 +167,7 @@ func (n *Namespace) fanOut(m *adapter.Message, msg *engineio.Message) {
 	}
 	var watched []*Socket
 	n.hub.Each(m.Target.Rooms, m.Target.Except, func(s *Socket) {
-		if s.state.Load() != socketConnected {
+		if !s.reachable() {
 			return
 		}
 		if s.outgoing.Load() != nil {

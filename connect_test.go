@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -324,5 +325,42 @@ func TestDraining(t *testing.T) {
 	status, body := get(t, n.url+"/socket.io/?EIO=4&transport=polling", nil)
 	if status != 403 || !strings.Contains(body, "Server is shutting down") {
 		t.Errorf("%d %s", status, body)
+	}
+}
+
+// Broadcasts do not overtake the CONNECT, and none that is sent after the
+// client has got it passes the client by.
+func TestBroadcastsAndTheConnect(t *testing.T) {
+	n := start(t)
+	n.UseConnect(guard(func(ctx context.Context, s *sock) error { return s.Join(ctx, "room") }))
+	stop := make(chan struct{})
+	var noise sync.WaitGroup
+	noise.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				_ = n.To("room").Emit("noise")
+				_ = n.Emit("noise")
+			}
+		}
+	})
+	defer noise.Wait()
+	defer close(stop)
+	for i := range 100 {
+		p := dial(t, n.url)
+		p.raw("40")
+		if got := p.packet("/"); got.Type != sio.Connect {
+			t.Fatalf("%s came before the CONNECT", show(got))
+		}
+		must(t, n.Emit("all", i))
+		must(t, n.To("room").Emit("room", i))
+		for _, want := range []string{fmt.Sprintf(`["all",%d]`, i), fmt.Sprintf(`["room",%d]`, i)} {
+			for got := ""; got != want; {
+				got = string(p.packet("/").Data)
+			}
+		}
+		p.cut()
 	}
 }

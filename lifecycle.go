@@ -59,7 +59,7 @@ func (s *Socket) incoming(p sio.Packet) error {
 		m.ack.Store(ackWanted)
 	}
 	s.mu.Lock()
-	if s.state.Load() != socketConnected {
+	if s.state.Load() == socketDisconnected {
 		s.mu.Unlock()
 		return nil // events after a disconnect are dropped
 	}
@@ -248,12 +248,12 @@ func (s *Socket) connected() bool {
 	if err != nil { // a string
 		panic(err)
 	}
+	s.nsp.hub.Add(&s.member)
 	// The client answers the CONNECT as soon as it has it, and must find the
-	// socket connected. Broadcasts must not overtake the CONNECT: so it is
-	// sent before the hub knows of the socket.
+	// socket admitted. For broadcasts see reachable.
 	c := s.client
 	c.mu.Lock()
-	if c.closed || !s.state.CompareAndSwap(socketConnecting, socketConnected) {
+	if c.closed || !s.state.CompareAndSwap(socketConnecting, socketAdmitted) {
 		c.mu.Unlock()
 		return false
 	}
@@ -261,8 +261,8 @@ func (s *Socket) connected() bool {
 	c.mu.Unlock()
 	c.conn.Keep()
 	_ = c.conn.Send(encode(sio.Packet{Type: sio.Connect, Namespace: s.name, Data: data}), 0)
-	s.nsp.hub.Add(&s.member) // false if it has gone already
-	s.joinWaiting()          // what was added since
+	s.state.CompareAndSwap(socketAdmitted, socketConnected) // unless it has gone already
+	s.joinWaiting()                                         // what was added since
 	return true
 }
 
@@ -335,7 +335,7 @@ func (s *Socket) end() (wasConnected bool) {
 	for _, f := range after {
 		go (*f)()
 	}
-	return was == socketConnected
+	return was != socketConnecting
 }
 
 // leaveAll takes the socket out of its rooms, and remembers them for

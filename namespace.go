@@ -112,7 +112,7 @@ func (n *Namespace) Sockets() iter.Seq[*Socket] {
 // Socket returns the socket with this id, if it is connected to this node.
 func (n *Namespace) Socket(id string) (*Socket, bool) {
 	m, ok := n.hub.Find(id)
-	if !ok {
+	if !ok || !m.Value.reachable() {
 		return nil, false
 	}
 	return m.Value, true
@@ -127,7 +127,7 @@ func (n *Namespace) Rooms() []string { return n.hub.Rooms() }
 func (n *Namespace) local(t adapter.Target) []*Socket {
 	var list []*Socket
 	n.hub.Each(t.Rooms, t.Except, func(s *Socket) {
-		if s.Connected() {
+		if s.reachable() {
 			list = append(list, s)
 		}
 	})

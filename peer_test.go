@@ -33,6 +33,8 @@ type peer struct {
 
 	mu      sync.Mutex
 	queues  map[string]chan sio.Packet
+	over    chan struct{} // closed by end: nobody takes from the queues
+	end     func()
 	stopped chan struct{} // closed when reading has ended
 	err     error         // why, valid then
 }
@@ -76,7 +78,9 @@ func dial(t testing.TB, url string, opts ...peerOption) *peer {
 	if err != nil {
 		t.Fatalf("dial: %v", err)
 	}
-	p := &peer{t: t, ws: ws, cfg: cfg, queues: map[string]chan sio.Packet{}, stopped: make(chan struct{})}
+	p := &peer{t: t, ws: ws, cfg: cfg, queues: map[string]chan sio.Packet{},
+		over: make(chan struct{}), stopped: make(chan struct{})}
+	p.end = sync.OnceFunc(func() { close(p.over) })
 	if err := p.handshake(); err != nil {
 		t.Fatalf("handshake: %v", err)
 	}
@@ -104,6 +108,7 @@ func (p *peer) handshake() error {
 
 // cut ends the connection without a word.
 func (p *peer) cut() {
+	p.end()
 	_ = p.ws.Close()
 	<-p.stopped
 }
@@ -150,7 +155,10 @@ func (p *peer) take(dec *sio.Decoder, data []byte, binary bool) error {
 		}
 	}
 	if err == nil && ok && !p.ignores(packet) {
-		p.queue(packet.Namespace) <- packet
+		select {
+		case p.queue(packet.Namespace) <- packet:
+		case <-p.over:
+		}
 	}
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"maps"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -49,9 +50,22 @@ type extra struct {
 
 const (
 	socketConnecting = iota
+	socketAdmitted   // its CONNECT is being sent
 	socketConnected
 	socketDisconnected
 )
+
+// reachable reports whether broadcasts are for s. While its CONNECT is being
+// sent it waits, which takes moments: broadcasts must not overtake that, nor
+// pass by a client that knows by it that it is connected.
+func (s *Socket) reachable() bool {
+	state := s.state.Load()
+	for state == socketAdmitted {
+		runtime.Gosched()
+		state = s.state.Load()
+	}
+	return state == socketConnected
+}
 
 // OutgoingFunc sees an event that is sent to a socket: its name, and all of it
 // as a JSON array.
