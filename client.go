@@ -23,7 +23,7 @@ type client struct {
 	joined bool    // some namespace, once
 	first  *Socket // most clients have just one
 	more   map[string]*Socket
-	left   []string // namespaces this side has ended: what was on its way for them is no violation
+	left   []departure // the last namespaces that were left
 }
 
 // Bounds on one client.
@@ -31,6 +31,14 @@ const (
 	maxSockets = 1000 // namespaces joined at a time
 	maxLeft    = 32   // namespaces remembered as left
 )
+
+// departure is a namespace that was left, and what may still come for it: if
+// this side left it, whatever was on its way; if the client did, an
+// acknowledgement that took its time.
+type departure struct {
+	namespace string
+	byClient  bool
+}
 
 var errViolation = errors.New("socketeer: packet is not allowed at this point")
 
@@ -64,7 +72,7 @@ func (c *client) Message(data []byte, isBinary bool) error {
 	}
 	s := c.socket(p.Namespace)
 	if s == nil {
-		if c.hasLeft(p.Namespace) {
+		if c.hasLeft(p.Namespace, p.Type) {
 			return nil
 		}
 		return fmt.Errorf("%w: type %d for a namespace that was not joined", errViolation, p.Type)
@@ -75,6 +83,7 @@ func (c *client) Message(data []byte, isBinary bool) error {
 	case sio.Ack:
 		s.acknowledged(p)
 	case sio.Disconnect:
+		c.remove(s, true)
 		s.disconnect(reasonClient, false)
 	default:
 		return fmt.Errorf("%w: type %d", errViolation, p.Type)
@@ -141,9 +150,7 @@ func (c *client) find(name string) *Socket {
 
 func (c *client) keep(name string, s *Socket) {
 	s.name = name
-	if i := slices.Index(c.left, name); i >= 0 {
-		c.left = slices.Delete(c.left, i, i+1)
-	}
+	c.left = slices.DeleteFunc(c.left, func(d departure) bool { return d.namespace == name })
 	if c.first == nil {
 		c.first = s
 		return
@@ -165,10 +172,12 @@ func (c *client) socket(name string) *Socket {
 	return s
 }
 
-func (c *client) hasLeft(name string) bool {
+// hasLeft reports whether a packet is for a namespace that was left while it
+// was on its way.
+func (c *client) hasLeft(name string, t sio.Type) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return slices.Contains(c.left, name)
+	return slices.Contains(c.left, departure{name, false}) || t == sio.Ack && slices.Contains(c.left, departure{name, true})
 }
 
 func (c *client) hasJoined() bool {
@@ -177,8 +186,8 @@ func (c *client) hasJoined() bool {
 	return c.joined
 }
 
-// remove forgets a socket. Packets for it that are on their way are ignored.
-func (c *client) remove(s *Socket) {
+// remove forgets a socket.
+func (c *client) remove(s *Socket, byClient bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
@@ -192,7 +201,7 @@ func (c *client) remove(s *Socket) {
 	if len(c.left) == maxLeft {
 		c.left = slices.Delete(c.left, 0, 1)
 	}
-	c.left = append(c.left, s.name)
+	c.left = append(c.left, departure{s.name, byClient})
 }
 
 // sockets returns all.

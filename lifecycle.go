@@ -23,6 +23,7 @@ const (
 type inbox struct {
 	head, tail *Message
 	n          int
+	bytes      int  // of the messages' data
 	running    bool // a worker is at it, or will be
 }
 
@@ -34,6 +35,7 @@ func (b *inbox) push(m *Message) {
 	}
 	b.tail = m
 	b.n++
+	b.bytes += m.size()
 }
 
 func (b *inbox) pop() *Message {
@@ -44,7 +46,17 @@ func (b *inbox) pop() *Message {
 	}
 	m.next = nil
 	b.n--
+	b.bytes -= m.size()
 	return m
+}
+
+// size is how many bytes of a client's m holds.
+func (m *Message) size() int {
+	n := len(m.data)
+	for _, a := range m.attachments {
+		n += len(a)
+	}
+	return n
 }
 
 // incoming queues an event for the handlers. While there are too many, the
@@ -63,7 +75,7 @@ func (s *Socket) incoming(p sio.Packet) error {
 		s.mu.Unlock()
 		return nil // events after a disconnect are dropped
 	}
-	if !s.full && s.inbox.n >= s.maxPending() {
+	if !s.full && s.crowded(1) {
 		s.full = true
 		s.client.conn.Pause()
 	}
@@ -71,15 +83,16 @@ func (s *Socket) incoming(p sio.Packet) error {
 	return nil
 }
 
-// maxPending is how many events may wait. A handler that waits for the client's
-// acknowledgement gets it only while the client is read, so there is more room
-// then. With s.mu held.
-func (s *Socket) maxPending() int {
-	n := s.client.srv.o.maxPending
+// crowded reports whether as many events wait as may, in number or in bytes, or
+// a share of that. A handler that waits for the client's acknowledgement gets it
+// only while the client is read, so there is more room then. With s.mu held.
+func (s *Socket) crowded(share int) bool {
+	srv := s.client.srv
+	n, bytes := srv.o.maxPending, int(srv.maxPayload())
 	if s.extra != nil && len(s.extra.acks) > 0 {
-		n *= 4
+		n, bytes = 4*n, 4*bytes
 	}
-	return n
+	return s.inbox.n >= max(n/share, 1) || s.inbox.bytes >= bytes/share
 }
 
 // enqueue adds to the inbox, has it drained, and releases s.mu.
@@ -114,7 +127,7 @@ func (s *Socket) drain() {
 			return
 		}
 		m := s.inbox.pop()
-		if s.full && s.inbox.n <= s.client.srv.o.maxPending/2 {
+		if s.full && !s.crowded(2) {
 			s.makeSpace()
 		}
 		s.mu.Unlock()
@@ -235,7 +248,7 @@ func admit(s *Socket, uses []func(ConnectFunc) ConnectFunc) error {
 // refused ends a socket that never connected.
 func (s *Socket) refused(e any) {
 	s.end()
-	s.client.remove(s)
+	s.client.remove(s, false)
 	s.client.connectError(s.name, e)
 }
 
@@ -292,7 +305,7 @@ func (s *Socket) joinWaiting() {
 // where a broadcast finds out that a client is gone.
 func (s *Socket) disconnect(reason string, tell bool) {
 	wasConnected := s.end()
-	s.client.remove(s)
+	s.client.remove(s, false)
 	if !wasConnected {
 		return // connecting: its own worker finds out
 	}

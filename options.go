@@ -77,7 +77,8 @@ func WithMaxPayload(n int64) Option { return func(o *options) { o.engine.MaxPayl
 func WithMaxAttachments(n int) Option { return func(o *options) { o.maxAttachments = n } }
 
 // WithMaxPending sets how many events of one socket may wait for its handlers.
-// When there are more, nothing is read from its client until there are fewer.
+// When there are more, or they hold more bytes than WithMaxPayload allows for
+// one, nothing is read from its client until there are fewer.
 // While an acknowledgement of the client is awaited, four times as many may
 // wait, for it comes by the same way. Default 256.
 func WithMaxPending(n int) Option { return func(o *options) { o.maxPending = n } }

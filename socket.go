@@ -179,7 +179,7 @@ func (s *Socket) expect(id uint64, f func(*Reply)) bool {
 		e.acks = make(map[uint64]func(*Reply))
 	}
 	e.acks[id] = f
-	s.makeSpace() // see maxPending
+	s.makeSpace() // see crowded
 	return true
 }
 
