@@ -282,3 +282,22 @@ func TestUpgradeKeepsOrder(t *testing.T) {
 		p.endsAs(t, engineio.TransportClose)
 	}
 }
+
+// A session that ends in the middle of an upgrade still sends what was queued,
+// on the new transport.
+func TestUpgradeOfClosingSession(t *testing.T) {
+	s := start(t, config{})
+	p := s.poll()
+	c := p.candidate()
+	c.Text("2probe")
+	c.Expect("3probe")
+	p.send("farewell")
+	p.conn.Close()
+	p.endsAs(t, engineio.ForcedClose)
+	c.Text("5")
+	c.Expect("4farewell", "1")
+	if e := c.End(); e.Code != 1005 {
+		t.Errorf("client saw %v", e)
+	}
+	eventually(t, "end of the session", func() bool { return s.Count() == 0 })
+}

@@ -275,7 +275,7 @@ func (u *candidate) takeOver() error {
 	c := u.c
 	c.mu.Lock()
 	p := c.poll
-	if c.state != stateOpen || p.candidate != u || !p.probed {
+	if c.state == stateClosed || p.candidate != u || !p.probed {
 		c.mu.Unlock()
 		return errNotProbe
 	}
@@ -284,6 +284,13 @@ func (u *candidate) takeOver() error {
 	p.left, p.candidate = true, nil
 	p.wake() // a poll that is still there is told that it is over
 	c.ws = u.ws
+	closing := c.state == stateClosing
+	var due time.Time
+	if closing { // what was queued before the end leaves this way
+		c.out.push(rawFrame(wsconn.AppendClose(nil, wsconn.CloseNoStatus, "")))
+		due = time.Now().Add(lingerWebSocket)
+		c.closeBy = c.srv.since(due)
+	}
 	schedule := c.out.n > 0 && c.corks == 0
 	if schedule {
 		c.flush = flushScheduled
@@ -291,6 +298,10 @@ func (u *candidate) takeOver() error {
 	c.mu.Unlock()
 	if schedule {
 		c.srv.flushers.add(c)
+	}
+	if closing {
+		c.srv.wheel.sooner(c, due)
+		return nil
 	}
 	if up, ok := c.session.(Upgrader); ok {
 		up.Upgraded()
