@@ -31,7 +31,7 @@ var (
 // it becomes the connect_error, from a [Call] the answer. All other errors stay
 // on the server, and the client learns only that there was one.
 type Error struct {
-	Code    string // for programs; optional
+	Code    string // for programs; optional; the JavaScript client hides that of a connect_error
 	Message string // for people
 	Data    any    // anything that becomes JSON; optional
 }

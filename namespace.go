@@ -50,7 +50,8 @@ type template struct {
 
 // On registers a handler of an event that clients send. Handlers of one event
 // run in the order of their registration, those of the namespace before those
-// of the socket; off takes the handler back.
+// of the socket; off takes the handler back. That a client connects or
+// disconnects is no event: see OnConnect and [Socket.OnDisconnect].
 func (t *template) On(event string, h Handler) (off func()) { return t.handlers.on(event, h) }
 
 // Once is On for one event of one socket only.
@@ -63,7 +64,7 @@ func (t *template) Once(event string, h Handler) (off func()) {
 func (t *template) OnAny(h Handler) (off func()) { return t.handlers.onAny(h) }
 
 // Use adds a middleware around the handlers of every event. It runs before
-// those of the socket.
+// those of the socket. (For namespace.use of JavaScript see UseConnect.)
 func (t *template) Use(m Middleware) { t.handlers.use(m) }
 
 // OnConnect registers a handler of sockets that have joined. The client has

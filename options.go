@@ -1,9 +1,11 @@
 package socketeer
 
 import (
+	"errors"
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/rs/cors"
@@ -41,7 +43,26 @@ func defaults() options {
 	}
 }
 
-// WithPath sets the path of all requests. Default "/socket.io/".
+// validate completes the options, or says what is wrong with them.
+func (o *options) validate() error {
+	if o.path = "/" + strings.Trim(o.path, "/") + "/"; o.path == "//" {
+		o.path = "/"
+	}
+	switch {
+	case o.adapter == nil:
+		return errors.New("socketeer: adapter is nil")
+	case o.logger == nil:
+		return errors.New("socketeer: logger is nil")
+	case o.connectTimeout <= 0 || o.requestTimeout <= 0:
+		return errors.New("socketeer: timeouts must be positive")
+	case o.maxPending <= 0 || o.maxNamespaces < 0:
+		return errors.New("socketeer: limits must be positive")
+	}
+	return nil
+}
+
+// WithPath sets the path of all requests, between slashes. Default
+// "/socket.io/".
 func WithPath(path string) Option { return func(o *options) { o.path = path } }
 
 // WithAdapter connects the server's namespaces to a cluster. Default

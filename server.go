@@ -62,6 +62,9 @@ func NewServer(opts ...Option) (*Server, error) {
 	for _, opt := range opts {
 		opt(&o)
 	}
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
 	s := &Server{o: o, pool: &pool{}, namespaces: map[string]*Namespace{}, opening: map[string]chan struct{}{}}
 	if node, ok := o.adapter.(adapter.Node); ok {
 		s.tag = node.Tag()

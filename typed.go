@@ -60,10 +60,20 @@ func (c Call[Q, R]) Handle(on Registrar, h func(ctx context.Context, s *Socket, 
 	})
 }
 
+// Asker is a client that can be asked: a [*Socket], or a [RemoteSocket].
+type Asker interface {
+	EmitWithAck(ctx context.Context, event string, args ...any) (*Reply, error)
+}
+
+var (
+	_ Asker = (*Socket)(nil)
+	_ Asker = RemoteSocket{}
+)
+
 // Call asks one client, and waits for its answer until ctx ends. An answer
 // {"error": {...}} is returned as an [*Error].
-func (c Call[Q, R]) Call(ctx context.Context, s *Socket, q Q) (r R, err error) {
-	reply, err := s.EmitWithAck(ctx, c.name, q)
+func (c Call[Q, R]) Call(ctx context.Context, client Asker, q Q) (r R, err error) {
+	reply, err := client.EmitWithAck(ctx, c.name, q)
 	if err != nil {
 		return r, err
 	}
