@@ -197,16 +197,6 @@ func TestUpgradeOfEndingSession(t *testing.T) {
 	p.post("1").is(t, 200, "ok")
 	c.End()
 	p.endsAs(t, engineio.TransportClose)
-
-	p = s.poll()
-	c = p.candidate()
-	c.Text("2probe")
-	c.Expect("3probe")
-	p.conn.Close() // waits for a poll to say so
-	c.Text("5")
-	c.End()
-	p.endsAs(t, engineio.ForcedClose)
-	p.get().is(t, 200, "1")
 }
 
 // Messages keep their order across the upgrade, in both directions and while
