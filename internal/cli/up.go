@@ -125,7 +125,7 @@ func consecutive(ctx context.Context, key, addr string, n int) ([]string, error)
 	if err != nil {
 		return nil, wrong("--%s %q is not HOST:PORT", key, addr)
 	}
-	port, err := net.LookupPort("tcp", portText)
+	port, err := strconv.Atoi(portText)
 	if err != nil || port < 1 || port+n-1 > 65535 {
 		return nil, wrong("--%s %s leaves no room for %d ports", key, addr, n)
 	}

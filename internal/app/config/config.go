@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -147,7 +148,7 @@ func checkHostPort(s string) error {
 	if err != nil {
 		return fmt.Errorf("%q is not HOST:PORT, such as 127.0.0.1:3000 or :3000", s)
 	}
-	if _, err := net.LookupPort("tcp", port); err != nil || port == "" {
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return fmt.Errorf("%q has no port between 0 and 65535", s)
 	}
 	if strings.ContainsAny(host, " /") {

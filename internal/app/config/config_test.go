@@ -98,6 +98,7 @@ func TestProblems(t *testing.T) {
 		"port too high":        {file: "addr: ':70000'\n", want: []string{"65535"}},
 		"empty addr":           {file: "addr: ''\n", want: []string{"addr: needs a value"}},
 		"path":                 {file: "path: socket.io\n", want: []string{"no path"}},
+		"name in the middle":   {file: "name: a/b\n", want: []string{"no name"}},
 		"name":                 {file: "name: a b\n", want: []string{"no name"}},
 		"origin":               {file: "cors-origin: example.com\n", want: []string{"no origin"}},
 		"memory with nats":     {file: "adapter: memory\nnats: nats://127.0.0.1:4222\n", want: []string{"nats is of no use"}},
@@ -162,10 +163,10 @@ func TestServiceLinksAreIgnored(t *testing.T) {
 
 func TestAdapterFollowsItsKeys(t *testing.T) {
 	for args, want := range map[string]string{
-		"":                                 "memory",
-		"--nats=nats://127.0.0.1:4222":     "nats",
-		"--cluster-addr=127.0.0.1:6000":    "nats",
-		"--nats=tls://u:p@h:1,nats://i:2 ": "nats",
+		"":                                "memory",
+		"--nats=nats://127.0.0.1:4222":    "nats",
+		"--cluster-addr=127.0.0.1:6000":   "nats",
+		"--nats=tls://u:p@h:1,nats://i:2": "nats",
 	} {
 		var list []string
 		if args != "" {

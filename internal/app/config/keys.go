@@ -191,7 +191,7 @@ func setDuration(p *time.Duration, v any) error {
 	d, err := time.ParseDuration(s)
 	if err != nil {
 		if _, nerr := strconv.ParseFloat(s, 64); nerr == nil {
-			return fmt.Errorf("%q is no duration without a unit: %ss, %sms, ...", s, s, s)
+			return fmt.Errorf("%q is no duration without a unit, such as %ss or %sms", s, s, s)
 		}
 		return fmt.Errorf("%q is no duration, such as 25s, 500ms or 2m", s)
 	}
@@ -224,9 +224,8 @@ func setSize(p *size, v any) error {
 }
 
 func checkName(s string) error {
-	if len(s) > 64 || strings.ContainsFunc(s, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_' || r == '.')
-	}) {
+	const allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
+	if len(s) > 64 || strings.Trim(s, allowed) != "" {
 		return fmt.Errorf("%q is no name: at most 64 letters, digits, '-', '_' and '.'", s)
 	}
 	return nil

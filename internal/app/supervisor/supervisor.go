@@ -137,11 +137,8 @@ func (s *Supervisor) keep(ctx context.Context, i int) error {
 	for deaths := 0; ; deaths++ {
 		started := time.Now()
 		exit, err := s.runOnce(ctx, i)
-		if err != nil {
+		if err != nil || ctx.Err() != nil {
 			return err
-		}
-		if ctx.Err() != nil {
-			return nil
 		}
 		if exit.ExitCode() == ExitConfig {
 			return fmt.Errorf("socketeer: %s does not accept its configuration, see its message above", c.Name)
@@ -173,7 +170,7 @@ func (s *Supervisor) pause(deaths int) time.Duration {
 func (s *Supervisor) runOnce(ctx context.Context, i int) (exitState, error) {
 	c := s.opts.Children[i]
 	stdout, stderr := s.out.lines(i), s.out.lines(i)
-	cmd := exec.Command(c.Command, c.Args...)
+	cmd := exec.Command(c.Command, c.Args...) //nolint:noctx // stopWhenDone ends it, politely at first
 	cmd.Env, cmd.Stdout, cmd.Stderr = c.Env, stdout, stderr
 	cmd.SysProcAttr = procAttr()
 	cmd.WaitDelay = time.Second // for output pipes that a grandchild keeps open
