@@ -333,6 +333,7 @@ func TestDraining(t *testing.T) {
 func TestBroadcastsAndTheConnect(t *testing.T) {
 	n := start(t)
 	n.UseConnect(guard(func(ctx context.Context, s *sock) error { return s.Join(ctx, "room") }))
+	listener := client(t, n, "/")
 	stop := make(chan struct{})
 	var noise sync.WaitGroup
 	noise.Go(func() {
@@ -343,6 +344,8 @@ func TestBroadcastsAndTheConnect(t *testing.T) {
 			default:
 				_ = n.To("room").Emit("noise")
 				_ = n.Emit("noise")
+				listener.next()
+				listener.next()
 			}
 		}
 	})
