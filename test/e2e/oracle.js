@@ -163,6 +163,10 @@ function onConnect(socket) {
       ack(err ? { timedOut: true, reply: [] } : { timedOut: false, reply });
     });
   });
+  socket.on("burst", ({ count, bytes, volatile }) => {
+    const filler = "x".repeat(bytes);
+    for (let i = 0; i < count; i++) (volatile ? socket.volatile : socket).emit("frame", i, filler);
+  });
   socket.on("disconnect-me", (q) => socket.disconnect(q.close));
   socket.on("reason-of", (id, ack) => {
     if (gone.has(id)) return ack(gone.get(id));

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/socketeer-io/socketeer"
 )
@@ -81,6 +82,7 @@ func (a *app) events(s space) {
 		return m.Ack()
 	})
 	s.On("call-me", callMe)
+	s.On("burst", burst)
 	s.On("disconnect-me", func(_ context.Context, m *socketeer.Message) error {
 		var q struct {
 			Close bool `json:"close"`
@@ -134,6 +136,29 @@ func callMe(ctx context.Context, m *socketeer.Message) error {
 		// The client may have gone meanwhile: then nobody waits for this.
 		_ = m.Ack(map[string]any{"timedOut": err != nil, "reply": args})
 	}()
+	return nil
+}
+
+// burst sends much at once.
+func burst(_ context.Context, m *socketeer.Message) error {
+	var q struct {
+		Count    int  `json:"count"`
+		Bytes    int  `json:"bytes"`
+		Volatile bool `json:"volatile"`
+	}
+	if err := m.Decode(&q); err != nil {
+		return err
+	}
+	var to socketeer.Emitter = m.Socket()
+	if q.Volatile {
+		to = m.Socket().Volatile()
+	}
+	filler := strings.Repeat("x", q.Bytes)
+	for i := range q.Count {
+		if err := to.Emit("frame", i, filler); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
