@@ -248,7 +248,7 @@ func (u *candidate) probe() error {
 	c := u.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.state != stateOpen || c.poll.candidate != u { // or aborted
+	if c.state == stateClosed || c.poll.candidate != u { // or aborted
 		return ErrClosed
 	}
 	c.poll.probed = true
