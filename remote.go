@@ -13,7 +13,13 @@ import (
 // local is a Namespace as its adapter sees it.
 type local Namespace
 
-var _ adapter.Local = (*local)(nil)
+var (
+	_ adapter.Local = (*local)(nil)
+	_ adapter.Rooms = (*local)(nil)
+)
+
+// HasRoom implements adapter.Rooms.
+func (l *local) HasRoom(room string) bool { return l.hub.Has(room) }
 
 // Handle implements adapter.Local.
 func (l *local) Handle(m *adapter.Message) {
@@ -44,7 +50,11 @@ func (l *local) Answer(ctx context.Context, m *adapter.Message, reply func(adapt
 	case adapter.Fetch:
 		n.describe(m.Target, reply)
 	case adapter.ServerSideEmit:
-		n.serverSideEvent(m, reply)
+		n.serverSideEvent(m, func(r adapter.Response) {
+			if ctx.Err() == nil { // else the handler took too long
+				reply(r)
+			}
+		})
 	default:
 		done := n.carryOut(ctx, m)
 		n.srv.pool.spawn(func() {
