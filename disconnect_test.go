@@ -12,18 +12,21 @@ import (
 	"github.com/socketeer-io/socketeer/engineio"
 )
 
+// ending is a way in which a socket's life ends.
+type ending struct {
+	name, reason string
+	told         bool // the client gets a DISCONNECT
+	stays        bool // the other namespace stays
+	opts         []socketeer.Option
+	peer         []peerOption
+	act          func(n *node, s *sock, m *member)
+}
+
 func TestDisconnectReasons(t *testing.T) {
 	fast := []socketeer.Option{
 		socketeer.WithPingInterval(50 * time.Millisecond), socketeer.WithPingTimeout(50 * time.Millisecond),
 	}
-	for _, test := range []struct {
-		name, reason string
-		told         bool // the client gets a DISCONNECT
-		stays        bool // the other namespace stays
-		opts         []socketeer.Option
-		peer         []peerOption
-		act          func(n *node, s *sock, m *member)
-	}{
+	for _, test := range []ending{
 		{name: "connection cut", reason: "transport close", act: func(_ *node, _ *sock, m *member) { m.cut() }},
 		{name: "close frame", reason: "transport close", act: func(_ *node, _ *sock, m *member) { _ = m.ws.WriteClose(1000, "") }},
 		{name: "close packet", reason: "transport close", act: func(_ *node, _ *sock, m *member) { m.raw("1") }},
@@ -49,57 +52,59 @@ func TestDisconnectReasons(t *testing.T) {
 				}
 			}},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			n := start(t, test.opts...)
-			type end struct {
-				nsp, reason   string
-				connected, in bool
-				ctx, handler  error
-			}
-			ends := make(chan end, 10)
-			onConnect := func(_ context.Context, s *sock) error {
-				s.OnDisconnecting(func(ctx context.Context, reason string) {
-					if s.Connected() {
-						t.Error("still connected")
-					}
-				})
-				s.OnDisconnect(func(ctx context.Context, reason string) {
-					_, in := s.Namespace().Socket(s.ID())
-					ends <- end{s.Namespace().Name(), reason, s.Connected(), in, s.Context().Err(), ctx.Err()}
-				})
-				return nil
-			}
-			n.OnConnect(onConnect)
-			n.Of("/other").OnConnect(onConnect)
-			p := dial(t, n.url, test.peer...)
-			other, m := p.join("/other"), p.join("/")
-			test.act(n, n.socket(t, m), m)
-			want := map[string]bool{"/": true, "/other": true}
-			if test.stays {
-				delete(want, "/other")
-			}
-			for len(want) > 0 {
-				e := recv(t, "the disconnect", ends)
-				if e.reason != test.reason || !want[e.nsp] || e.connected || e.in || e.ctx == nil || e.handler == nil {
-					t.Errorf("got %+v, want reason %q", e, test.reason)
-				}
-				delete(want, e.nsp)
-			}
-			if test.told {
-				m.left()
-			}
-			switch {
-			case test.stays:
-				must(t, n.Of("/other").Emit("still"))
-				other.expect("still")
-			case test.name == "silence":
-			default:
-				p.waitClosed()
-			}
-			if len(ends) > 0 {
-				t.Errorf("one more disconnect: %+v", <-ends)
+		t.Run(test.name, test.run)
+	}
+}
+
+func (test ending) run(t *testing.T) {
+	n := start(t, test.opts...)
+	type end struct {
+		nsp, reason   string
+		connected, in bool
+		ctx, handler  error
+	}
+	ends := make(chan end, 10)
+	onConnect := func(_ context.Context, s *sock) error {
+		s.OnDisconnecting(func(context.Context, string) {
+			if s.Connected() {
+				t.Error("still connected")
 			}
 		})
+		s.OnDisconnect(func(ctx context.Context, reason string) {
+			_, in := s.Namespace().Socket(s.ID())
+			ends <- end{s.Namespace().Name(), reason, s.Connected(), in, s.Context().Err(), ctx.Err()}
+		})
+		return nil
+	}
+	n.OnConnect(onConnect)
+	n.Of("/other").OnConnect(onConnect)
+	p := dial(t, n.url, test.peer...)
+	other, m := p.join("/other"), p.join("/")
+	test.act(n, n.socket(t, m), m)
+	want := map[string]bool{"/": true, "/other": true}
+	if test.stays {
+		delete(want, "/other")
+	}
+	for len(want) > 0 {
+		e := recv(t, "the disconnect", ends)
+		if e.reason != test.reason || !want[e.nsp] || e.connected || e.in || e.ctx == nil || e.handler == nil {
+			t.Errorf("got %+v, want reason %q", e, test.reason)
+		}
+		delete(want, e.nsp)
+	}
+	if test.told {
+		m.left()
+	}
+	switch {
+	case test.stays:
+		must(t, n.Of("/other").Emit("still"))
+		other.expect("still")
+	case test.name == "silence":
+	default:
+		p.waitClosed()
+	}
+	if len(ends) > 0 {
+		t.Errorf("one more disconnect: %+v", <-ends)
 	}
 }
 
