@@ -293,8 +293,10 @@ var pollingTests = []wireTest{
 	{"a payload that is too large is refused, the session goes on", func(p peer) {
 		s := p.open()
 		s.join()
-		r := s.post(s.path(), `42["echo","`+strings.Repeat("x", 1e6)+`"]`)
-		if r.status != 413 {
+		r := p.do(p.t.Context(), http.MethodPost, s.path(), `42["echo","`+strings.Repeat("x", 1e6)+`"]`)
+		if r.err != nil { // a server that does not read it all may hang up in mid-body
+			p.t.Log(r.err)
+		} else if r.status != 413 {
 			p.t.Errorf("%d %q", r.status, r.body)
 		}
 		s.send(`421["echo-ack"]`)
