@@ -411,7 +411,7 @@ func (s *Server) pace(ctx context.Context, window time.Duration) error {
 	for done := 0; done < len(conns); {
 		due := len(conns)
 		if passed := time.Since(start); passed < window {
-			due = int(int64(len(conns)) * int64(passed) / int64(window))
+			due = min(1+int(int64(len(conns))*int64(passed)/int64(window)), len(conns))
 		}
 		for ; done < due; done++ {
 			conns[done].CloseReason(engineio.ServerShutdown)

@@ -234,7 +234,7 @@ func (m *Membership) Receive(frame []byte) error {
 	if isNew || k == hello {
 		// It may not know this node yet: this is its round trip.
 		if err := m.out.Send(from.Incarnation, m.frame(beat)); err != nil {
-			m.log.Debug("announcement not answered", "node", from.Name, "err", err)
+			m.log.Debug("announcement not answered", "peer", from.Name, "err", err)
 		}
 	}
 	return nil
@@ -287,10 +287,10 @@ func (m *Membership) apply(k frameKind, from Member) (events []Event, isNew bool
 func (m *Membership) checkDouble(p Member) {
 	if p.Tag() == m.id.Tag() {
 		m.log.Error("two live nodes have the same tag; the later one must be restarted",
-			"tag", p.Tag(), "node", m.id.Name, "peer", p.Name)
+			"tag", p.Tag(), "peer", p.Name)
 	}
 	if p.Name == m.id.Name {
-		m.log.Warn("another live node has this node's name", "node", m.id.Name, "incarnation", p.Incarnation)
+		m.log.Warn("another live node has this node's name", "incarnation", p.Incarnation)
 	}
 }
 
@@ -313,7 +313,7 @@ func (m *Membership) tell(events []Event) {
 			level = slog.LevelWarn
 		}
 		m.log.Log(context.Background(), level, "node "+e.Kind.String(),
-			"node", e.Member.Name, "incarnation", e.Member.Incarnation, "state", e.Member.State.String())
+			"peer", e.Member.Name, "incarnation", e.Member.Incarnation, "state", e.Member.State.String())
 		for _, w := range watchers {
 			w(e)
 		}

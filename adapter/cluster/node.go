@@ -142,7 +142,7 @@ func New(bus Bus, cfg Config) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{
-		cfg: cfg, id: cfg.Identity, log: cfg.Logger.With("node", cfg.Identity.Name), bus: bus,
+		cfg: cfg, id: cfg.Identity, log: cfg.Logger, bus: bus,
 		subj: newSubjects(cfg.Prefix), namespaces: make(map[string]*namespace),
 	}
 	n.ctx, n.cancel = context.WithCancel(context.Background())

@@ -21,12 +21,25 @@ func (l *serverLog) write(level slog.Level, format string, v []any) {
 }
 
 func (l *serverLog) Noticef(format string, v ...any) { l.write(slog.LevelDebug, format, v) }
-func (l *serverLog) Warnf(format string, v ...any)   { l.write(slog.LevelWarn, format, v) }
+
+// Warnf leaves out that the passwords are not hashed: they are random, and
+// never leave the process.
+func (l *serverLog) Warnf(format string, v ...any) {
+	if !strings.Contains(format, "Plaintext passwords") {
+		l.write(slog.LevelWarn, format, v)
+	}
+}
 
 // Errorf is mostly about peers that cannot be reached, which is normal for a
 // while when a cluster starts. The server reports the first attempt and then
 // one in 3600.
-func (l *serverLog) Errorf(format string, v ...any) { l.write(slog.LevelWarn, format, v) }
+func (l *serverLog) Errorf(format string, v ...any) {
+	level := slog.LevelWarn
+	if strings.Contains(format, "Error trying to connect to route") {
+		level = slog.LevelInfo
+	}
+	l.write(level, format, v)
+}
 func (l *serverLog) Debugf(format string, v ...any) {}
 func (l *serverLog) Tracef(format string, v ...any) {}
 
