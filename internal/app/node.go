@@ -99,6 +99,8 @@ func newHTTPServer(log *slog.Logger) *http.Server {
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       2 * time.Minute,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		// Headers are kept for every session.
+		MaxHeaderBytes: 16 << 10,
 	}
 }
 
