@@ -125,6 +125,10 @@ func (c *Conn) Buffered() int {
 	return c.out.bytes - int(c.out.off)
 }
 
+// messageCost is what each message in a queue counts, besides its bytes: many
+// small ones take memory, too.
+const messageCost = 64
+
 // Send queues a message. It never waits: the error is ErrClosed or
 // ErrSlowConsumer. A volatile message that is dropped is no error, but counted.
 func (c *Conn) Send(m *Message, f Flags) error {
@@ -138,7 +142,7 @@ func (c *Conn) Send(m *Message, f Flags) error {
 		c.srv.stats.volatileDropped.Add(1)
 		return nil
 	}
-	if c.out.n > 0 && c.out.bytes+m.Len() > c.srv.o.SendBuffer {
+	if c.out.n > 0 && c.out.bytes+int(c.out.n)*messageCost+m.Len() > c.srv.o.SendBuffer {
 		c.mu.Unlock()
 		c.fail(SlowConsumer, ErrSlowConsumer)
 		return ErrSlowConsumer

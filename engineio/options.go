@@ -31,8 +31,8 @@ type Options struct {
 	// NoUpgrades keeps the server from offering upgrades.
 	NoUpgrades bool
 	// SendBuffer is how many bytes may wait for one client before it is closed
-	// as a SlowConsumer. A single larger message may pass. Default 1 MiB; the
-	// JavaScript server has no bound.
+	// as a SlowConsumer; each message counts 64 bytes more. A single larger
+	// message may pass. Default 1 MiB; the JavaScript server has no bound.
 	SendBuffer int
 	// NoCompression turns the compression of poll responses off.
 	NoCompression bool
