@@ -144,8 +144,8 @@ func (p *peer) take(dec *sio.Decoder, data []byte, binary bool) error {
 		switch e.Type {
 		case eio.Ping:
 			p.pings.Add(1)
-			if !p.cfg.deaf {
-				return p.ws.WriteMessage([]byte("3"), false)
+			if !p.cfg.deaf { // a write may have to wait, reading may not
+				go p.raw("3")
 			}
 			return nil
 		case eio.Message:
