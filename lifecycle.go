@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
+	"net"
 	"runtime/debug"
 
 	"github.com/socketeer-io/socketeer/engineio"
@@ -172,7 +174,11 @@ func (s *Socket) event(m *Message) {
 		return
 	}
 	if err != errInternal { // a panic has been logged
-		srv.o.logger.Warn("a handler failed", "event", m.event, "nsp", s.name, "sid", s.ID(), "err", err)
+		level := slog.LevelWarn
+		if errors.Is(err, net.ErrClosed) { // the client went while it was served
+			level = slog.LevelDebug
+		}
+		srv.o.logger.Log(context.Background(), level, "a handler failed", "event", m.event, "nsp", s.name, "sid", s.ID(), "err", err)
 	}
 	if m.WantsAck() {
 		// When it fails, the client is gone.

@@ -137,18 +137,38 @@ func (c *Conn) Send(m *Message, f Flags) error {
 		c.mu.Unlock()
 		return ErrClosed
 	}
-	if f&Volatile != 0 && !c.writable() {
+	full := c.overflows(m)
+	if full && c.ws != nil && c.ws.CanTry() && c.flush < flushBusy {
+		// Nobody has tried yet whether the client takes what waits.
+		c.flush = flushBusy
+		c.mu.Unlock()
+		f := flusherPool.Get().(*flusher)
+		f.flush(c)
+		flusherPool.Put(f)
+		c.mu.Lock()
+		if c.state != stateOpen {
+			c.mu.Unlock()
+			return ErrClosed
+		}
+		full = c.overflows(m)
+	}
+	if f&Volatile != 0 && (full || !c.writable()) {
 		c.mu.Unlock()
 		c.srv.stats.volatileDropped.Add(1)
 		return nil
 	}
-	if c.out.n > 0 && c.out.bytes+int(c.out.n)*messageCost+m.Len() > c.srv.o.SendBuffer {
+	if full {
 		c.mu.Unlock()
 		c.fail(SlowConsumer, ErrSlowConsumer)
 		return ErrSlowConsumer
 	}
 	c.push(m)
 	return nil
+}
+
+// overflows reports whether m is too much for the send buffer. With c.mu held.
+func (c *Conn) overflows(m *Message) bool {
+	return c.out.n > 0 && c.out.bytes+int(c.out.n)*messageCost+m.Len() > c.srv.o.SendBuffer
 }
 
 func (c *Conn) writable() bool {

@@ -56,10 +56,24 @@ func (s *flushShard) run(stop <-chan struct{}) {
 		batch, s.list = s.list, batch[:0]
 		s.mu.Unlock()
 		for i, c := range batch {
-			f.flush(c)
+			if c.claim() {
+				f.flush(c)
+			}
 			batch[i] = nil
 		}
 	}
+}
+
+// claim reports whether the connection still waits for a flusher: Send may
+// have been one meanwhile.
+func (c *Conn) claim() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.flush != flushScheduled {
+		return false
+	}
+	c.flush = flushBusy
+	return true
 }
 
 const scratchSize = 64 << 10

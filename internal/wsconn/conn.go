@@ -187,7 +187,9 @@ func (w *watched) Readable(buf []byte, hangup bool) {
 	c := (*Conn)(w)
 	fd := c.fd.Load()
 	for range maxReads {
-		if !c.linger && c.h.Paused() != nil {
+		// The end is worth knowing even while nothing is wanted, and what comes
+		// before it is in the kernel's buffer already.
+		if !c.linger && !hangup && c.h.Paused() != nil {
 			return
 		}
 		n, err := fd.Read(buf)
