@@ -253,6 +253,9 @@ func (c *Conn) Resume() {
 	}
 	ws := c.ws
 	resumed := c.pauses == 0 && c.unpause()
+	if resumed && c.pongBy != 0 { // its pong may be among what is read only now
+		c.pongBy = c.srv.since(time.Now()) + c.srv.o.PingTimeout
+	}
 	c.mu.Unlock()
 	if resumed && ws != nil {
 		ws.Again()
