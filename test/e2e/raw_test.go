@@ -79,13 +79,13 @@ func (p peer) post(path, body string, header ...string) reply {
 	return r
 }
 
-// later sends a GET and returns where its response will be. The request is on
-// its way when later returns.
-func (p peer) later(ctx context.Context, path string) <-chan reply {
+// later sends a GET and returns where its response will be. The request is
+// about to leave when later returns, and may still be overtaken.
+func (p peer) later(path string) <-chan reply {
 	c := make(chan reply, 1)
 	sent := make(chan struct{})
 	trace := &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { close(sent) }}
-	go func() { c <- p.do(httptrace.WithClientTrace(ctx, trace), http.MethodGet, path, "") }()
+	go func() { c <- p.do(httptrace.WithClientTrace(p.t.Context(), trace), http.MethodGet, path, "") }()
 	select {
 	case <-sent:
 	case r := <-c:

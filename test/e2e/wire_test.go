@@ -234,8 +234,8 @@ var pollingTests = []wireTest{
 	{"a second GET closes the session", func(p peer) {
 		s := p.open()
 		id := s.join()
-		first := p.later(p.t.Context(), s.path())
-		second := <-p.later(p.t.Context(), s.path())
+		first := p.later(s.path())
+		second := <-p.later(s.path())
 		one := <-first
 		if second.status == 200 { // they overtook each other
 			one, second = second, one
@@ -272,7 +272,7 @@ var pollingTests = []wireTest{
 	{"a GET and a POST at once are fine", func(p peer) {
 		s := p.open()
 		s.join()
-		poll := p.later(p.t.Context(), s.path())
+		poll := p.later(s.path())
 		s.send(`421["echo-ack","both"]`)
 		if r := <-poll; r.body != `431["both"]` {
 			p.t.Errorf("%d %q %v", r.status, r.body, r.err)
@@ -339,11 +339,8 @@ var pollingTests = []wireTest{
 	{"the client hangs up in mid-poll", func(p peer) {
 		s := p.open()
 		id := s.join()
-		ctx, cancel := context.WithCancel(p.t.Context())
-		poll := p.later(ctx, s.path())
-		cancel()
-		if r := <-poll; r.err == nil {
-			p.t.Fatalf("answered: %d %q", r.status, r.body)
+		if err := s.half("GET", "\r\n").Close(); err != nil {
+			p.t.Fatal(err)
 		}
 		if got := p.reason(id); got != "transport error" {
 			p.t.Errorf("reason %q", got)
@@ -364,7 +361,7 @@ var pollingTests = []wireTest{
 	{"the client closes the session", func(p peer) {
 		s := p.open()
 		id := s.join()
-		poll := p.later(p.t.Context(), s.path())
+		poll := p.later(s.path())
 		s.send("1")
 		r := <-poll
 		if late := r.status == 400 && r.body == unknownSession; late {
@@ -399,13 +396,19 @@ var pollingTests = []wireTest{
 // slowPost starts a POST whose body does not end.
 func (s session) slowPost() net.Conn {
 	s.t.Helper()
+	return s.half("POST", "Content-Type: text/plain\r\nContent-Length: 100\r\n\r\n42[")
+}
+
+// half writes a request, with the given rest of its header and start of its
+// body, to a connection of its own, which holds all of it when half returns.
+func (s session) half(method, rest string) net.Conn {
+	s.t.Helper()
 	c, err := net.Dial("tcp", s.addr())
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(func() { _ = c.Close() }) // mostly closed by then
-	if _, err := fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: text/plain\r\nContent-Length: 100\r\n\r\n42[",
-		s.path(), s.addr()); err != nil {
+	if _, err := fmt.Fprintf(c, "%s %s HTTP/1.1\r\nHost: %s\r\n%s", method, s.path(), s.addr(), rest); err != nil {
 		s.t.Fatal(err)
 	}
 	return c

@@ -64,7 +64,7 @@ var upgradeTests = []wireTest{
 		s.send("40")
 		socketID(p.t, s.pollUntil("40{"))
 		s.goesOn()
-		parked := p.later(p.t.Context(), s.path())
+		parked := p.later(s.path())
 		f := s.probed()
 		if r := <-parked; r.err != nil || r.body != "6" {
 			p.t.Fatalf("parked GET: %q %v", r.body, r.err)
