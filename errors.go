@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/socketeer-io/socketeer/adapter"
+	"github.com/socketeer-io/socketeer/protocol/sio"
 )
 
 var (
@@ -17,14 +18,16 @@ var (
 	ErrDisconnected error = fmt.Errorf("socketeer: socket is disconnected: %w", net.ErrClosed)
 	// ErrServerClosed says that the server has been closed.
 	ErrServerClosed error = fmt.Errorf("socketeer: server is closed: %w", net.ErrClosed)
+	// ErrTooManyRooms says that a socket is in as many rooms as it may be.
+	ErrTooManyRooms = errors.New("socketeer: socket is in too many rooms; see WithMaxRooms")
 	// ErrReserved says that an event's name is reserved: connect,
 	// connect_error, disconnect, disconnecting, newListener, removeListener.
 	ErrReserved = errors.New("socketeer: event name is reserved")
 	// ErrAcknowledged says that an event has been acknowledged before, or does
 	// not want to be.
 	ErrAcknowledged = errors.New("socketeer: event is acknowledged already, or wants no acknowledgement")
-	// ErrNoSuchArgument says that an event has fewer arguments.
-	ErrNoSuchArgument = errors.New("socketeer: event has no such argument")
+	// ErrNoSuchArgument says that an event or a reply has fewer arguments.
+	ErrNoSuchArgument = sio.ErrNoSuchArgument
 )
 
 // Error is an error that is meant for the client: from a connect middleware

@@ -29,7 +29,7 @@ func TestMessage(t *testing.T) {
 			}
 			var extra any
 			if err := m.Decode(nil, nil, nil, &extra); !errors.Is(err, socketeer.ErrNoSuchArgument) {
-				return fmt.Errorf("argument that is not there: %v", err)
+				return fmt.Errorf("argument that is not there: %w", err)
 			}
 			if err := m.Decode(&point); err == nil {
 				return errors.New("a string decoded into a struct")
@@ -44,7 +44,7 @@ func TestMessage(t *testing.T) {
 				return fmt.Errorf("data %s", m.Data())
 			}
 			if err := m.Ack(); !errors.Is(err, socketeer.ErrAcknowledged) {
-				return fmt.Errorf("ack that nobody wants: %v", err)
+				return fmt.Errorf("ack that nobody wants: %w", err)
 			}
 			return nil
 		}()
@@ -70,11 +70,13 @@ func TestHandlersAndTheirOrder(t *testing.T) {
 	}
 	n.On("event", note("nsp"))
 	n.OnAny(note("nsp any"))
+	n.PrependAny(note("nsp any, first"))
 	n.Use(func(next socketeer.Handler) socketeer.Handler {
 		return func(ctx context.Context, m *msg) error { seen.add("nsp use"); return next(ctx, m) }
 	})
 	n.OnConnect(func(_ context.Context, s *sock) error {
 		s.OnAny(note("own any"))
+		s.PrependAny(note("own any, first"))
 		s.Use(func(next socketeer.Handler) socketeer.Handler {
 			return func(ctx context.Context, m *msg) error { seen.add("own use"); return next(ctx, m) }
 		})
@@ -85,7 +87,7 @@ func TestHandlersAndTheirOrder(t *testing.T) {
 	})
 	c := client(t, n, "/")
 	c.ask("event")
-	want := []string{"nsp any", "own any", "nsp use", "own use", "nsp", "own 1", "own 2"}
+	want := []string{"nsp any, first", "nsp any", "own any, first", "own any", "nsp use", "own use", "nsp", "own 1", "own 2"}
 	if got := seen.all(); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -209,6 +211,7 @@ func TestOnAnyOutgoing(t *testing.T) {
 				panic("outgoing")
 			}
 		})
+		offFirst := s.PrependAnyOutgoing(func(string, json.RawMessage) { seen.add("first") })
 		home.On("ask", answer("acks are not events"))
 		must(t, s.Emit("direct", 1))
 		must(t, away.Emit("remote", 2))
@@ -229,9 +232,10 @@ func TestOnAnyOutgoing(t *testing.T) {
 		c.reply(c.expect("all"))
 		must(t, recv(t, "the replies", answered))
 		off()
+		offFirst()
 		must(t, s.Emit("after"))
 		c.expect("after")
-		want := []string{`direct["direct",1]`, `remote["remote",2]`, `asked["asked"]`, `all["all"]`}
+		want := []string{"first", `direct["direct",1]`, "first", `remote["remote",2]`, "first", `asked["asked"]`, "first", `all["all"]`}
 		if got := seen.all(); !slices.Equal(got, want) {
 			t.Errorf("got %q, want %q", got, want)
 		}

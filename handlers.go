@@ -74,9 +74,9 @@ func (h *handlers) on(event string, f Handler) (off func()) {
 	}
 }
 
-func (h *handlers) onAny(f Handler) (off func()) {
+func (h *handlers) onAny(f Handler, first bool) (off func()) {
 	p := &f
-	h.change(func(t *table) { t.any = append(t.any, p) })
+	h.change(func(t *table) { t.any = add(t.any, p, first) })
 	return func() {
 		h.change(func(t *table) {
 			t.any = slices.DeleteFunc(t.any, func(x *Handler) bool { return x == p })
@@ -86,6 +86,14 @@ func (h *handlers) onAny(f Handler) (off func()) {
 
 func (h *handlers) use(m Middleware) {
 	h.change(func(t *table) { t.middleware = append(t.middleware, m) })
+}
+
+// add adds to the end of a list, or to its start.
+func add[T any](list []T, v T, first bool) []T {
+	if first {
+		return slices.Insert(list, 0, v)
+	}
+	return append(list, v)
 }
 
 // once wraps a registration so that its handler runs at most once.

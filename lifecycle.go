@@ -173,7 +173,7 @@ func (s *Socket) event(m *Message) {
 	if err == nil {
 		return
 	}
-	if err != errInternal { // a panic has been logged
+	if !errors.Is(err, errInternal) { // a panic has been logged
 		level := slog.LevelWarn
 		if errors.Is(err, net.ErrClosed) { // the client went while it was served
 			level = slog.LevelDebug
@@ -219,14 +219,14 @@ func (s *Socket) connect() {
 		if err == nil { // the client has gone
 			return
 		}
-		if forClient(err) == errInternal && err != errInternal {
+		if errors.Is(forClient(err), errInternal) && !errors.Is(err, errInternal) {
 			srv.o.logger.Warn("a connect middleware failed", "nsp", n.name, "sid", s.ID(), "err", err)
 		}
 		s.refused(forClient(err).wire())
 		return
 	}
 	for _, h := range connects {
-		if err := srv.protect(func() error { return h(s.Context(), s) }, "connect", n.name, s); err != nil && err != errInternal {
+		if err := srv.protect(func() error { return h(s.Context(), s) }, "connect", n.name, s); err != nil && !errors.Is(err, errInternal) {
 			srv.o.logger.Warn("a connect handler failed", "nsp", n.name, "sid", s.ID(), "err", err)
 		}
 	}

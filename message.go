@@ -3,7 +3,7 @@ package socketeer
 import (
 	"context"
 	"encoding/json"
-	"fmt"
+	"strconv"
 	"sync/atomic"
 
 	"github.com/socketeer-io/socketeer/engineio"
@@ -84,18 +84,7 @@ func (m *Message) Attachments() [][]byte { return m.attachments }
 // argument. ErrNoSuchArgument if there are fewer.
 func (m *Message) Decode(to ...any) error {
 	args := m.args()
-	for i, v := range to {
-		if v == nil {
-			continue
-		}
-		if i+1 >= len(args) {
-			return fmt.Errorf("%w: number %d of %q", ErrNoSuchArgument, i, m.event)
-		}
-		if err := sio.DecodeArg(args[i+1], m.attachments, v); err != nil {
-			return fmt.Errorf("socketeer: argument %d of %q: %w", i, m.event, err)
-		}
-	}
-	return nil
+	return sio.DecodeArgs(args[min(1, len(args)):], m.attachments, to, strconv.Quote(m.event))
 }
 
 // WantsAck reports whether the sender waits for an acknowledgement that has
@@ -148,16 +137,5 @@ func (r *Reply) Decode(to ...any) error {
 	if err != nil {
 		return err
 	}
-	for i, v := range to {
-		if v == nil {
-			continue
-		}
-		if i >= len(args) {
-			return fmt.Errorf("%w: number %d of an acknowledgement", ErrNoSuchArgument, i)
-		}
-		if err := sio.DecodeArg(args[i], r.attachments, v); err != nil {
-			return fmt.Errorf("socketeer: argument %d of an acknowledgement: %w", i, err)
-		}
-	}
-	return nil
+	return sio.DecodeArgs(args, r.attachments, to, "an acknowledgement")
 }

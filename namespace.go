@@ -61,7 +61,10 @@ func (t *template) Once(event string, h Handler) (off func()) {
 
 // OnAny registers a handler of all events that clients send. It runs before
 // the middleware.
-func (t *template) OnAny(h Handler) (off func()) { return t.handlers.onAny(h) }
+func (t *template) OnAny(h Handler) (off func()) { return t.handlers.onAny(h, false) }
+
+// PrependAny is OnAny, before the handlers that were registered earlier.
+func (t *template) PrependAny(h Handler) (off func()) { return t.handlers.onAny(h, true) }
 
 // Use adds a middleware around the handlers of every event. It runs before
 // those of the socket. (For namespace.use of JavaScript see UseConnect.)
@@ -140,8 +143,8 @@ func (n *Namespace) local(t adapter.Target) []*Socket {
 // withdraws it holds the room's lock and looks whether it is still empty.
 func (n *Namespace) announce(ctx context.Context, room string) error {
 	l := n.announceLock(room)
-	l.Lock() // a withdrawal that did not see our member has ended now
-	l.Unlock()
+	l.Lock()   // a withdrawal that did not see our member has ended now
+	l.Unlock() //nolint:staticcheck // passing through is the point
 	if err := n.adapter.Join(ctx, room); err != nil {
 		return fmt.Errorf("socketeer: announcing room %q: %w", room, err)
 	}

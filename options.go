@@ -25,6 +25,7 @@ type options struct {
 	maxAttachments int
 	maxPending     int
 	maxNamespaces  int
+	maxRooms       int
 	requestTimeout time.Duration
 	cleanup        bool
 	client         fs.FS
@@ -39,6 +40,7 @@ func defaults() options {
 		connectTimeout: 45 * time.Second,
 		maxPending:     256,
 		maxNamespaces:  10_000,
+		maxRooms:       10_000,
 		requestTimeout: 5 * time.Second,
 	}
 }
@@ -55,7 +57,7 @@ func (o *options) validate() error {
 		return errors.New("socketeer: logger is nil")
 	case o.connectTimeout <= 0 || o.requestTimeout <= 0:
 		return errors.New("socketeer: timeouts must be positive")
-	case o.maxPending <= 0 || o.maxNamespaces < 0:
+	case o.maxPending <= 0 || o.maxNamespaces < 0 || o.maxRooms < 0:
 		return errors.New("socketeer: limits must be positive")
 	}
 	return nil
@@ -164,6 +166,10 @@ func WithSessionID(f func(*http.Request) (string, error)) Option {
 // WithRequestTimeout bounds requests to other nodes whose context has no
 // deadline. Default 5 s.
 func WithRequestTimeout(d time.Duration) Option { return func(o *options) { o.requestTimeout = d } }
+
+// WithMaxRooms bounds how many rooms one socket can be in, its own id not
+// counted; see [ErrTooManyRooms]. Default 10,000; JavaScript has no bound.
+func WithMaxRooms(n int) Option { return func(o *options) { o.maxRooms = n } }
 
 // WithCleanupEmptyChildNamespaces removes the namespaces that [Server.OfFunc]
 // and [Server.OfPattern] made when their last socket leaves. Default off, as

@@ -1,7 +1,6 @@
 package socketeer_test
 
 import (
-	"context"
 	"io"
 	"net/http"
 	"strings"
@@ -51,15 +50,18 @@ func TestCallOfARemoteSocket(t *testing.T) {
 	nodes := startCluster(t, 2)
 	c := client(t, nodes[0], "/")
 	rename := socketeer.NewCall[string, user]("rename")
+	var remote []socketeer.RemoteSocket
+	for r, err := range nodes[1].To(c.id).Sockets(ctx(t)) {
+		must(t, err)
+		remote = append(remote, r)
+	}
+	if len(remote) != 1 {
+		t.Fatalf("%d sockets", len(remote))
+	}
 	done := make(chan error, 1)
 	go func() {
-		for r, err := range nodes[1].To(c.id).Sockets(context.Background()) {
-			if err == nil {
-				_, err = rename.Call(ctx(t), r, "eve")
-			}
-			done <- err
-			return
-		}
+		_, err := rename.Call(ctx(t), remote[0], "eve")
+		done <- err
 	}()
 	c.reply(c.expect("rename", "eve"), user{"eve"})
 	must(t, recv(t, "the answer", done))

@@ -155,9 +155,14 @@ func (p *peer) take(dec *sio.Decoder, data []byte, binary bool) error {
 		}
 	}
 	if err == nil && ok && !p.ignores(packet) {
+		q := p.queue(packet.Namespace)
 		select {
-		case p.queue(packet.Namespace) <- packet:
-		case <-p.over:
+		case q <- packet:
+		default: // full: nobody takes anything any more, or will later
+			select {
+			case q <- packet:
+			case <-p.over:
+			}
 		}
 	}
 	return err
@@ -191,9 +196,11 @@ func (p *peer) send(packet sio.Packet) {
 	_ = p.ws.Flush()
 }
 
-// waitClosed waits until the server has closed the connection.
+// waitClosed waits until the server has closed the connection. What comes until
+// then and finds no room is forgotten.
 func (p *peer) waitClosed() {
 	p.t.Helper()
+	p.end()
 	select {
 	case <-p.stopped:
 	case <-time.After(patience):

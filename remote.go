@@ -177,7 +177,7 @@ func (n *Namespace) askClients(ctx context.Context, m *adapter.Message, reply fu
 
 // question waits for the acknowledgements of this node's sockets.
 type question struct {
-	ctx   context.Context
+	ctx   context.Context //nolint:containedctx // the asker's, while it asks
 	reply func(adapter.Response)
 	mu    sync.Mutex
 	left  int

@@ -109,7 +109,7 @@ func TestLocal(t *testing.T) {
 		join(t, nodes, i, m, "room")
 	}
 	extra := client(t, nodes[0], "/")
-	all := append(members, extra)
+	all := slices.Concat(members, []*member{extra})
 	for _, test := range []struct {
 		name string
 		b    socketeer.Emitter
@@ -370,4 +370,30 @@ func TestJoinAndLeaveOvertakingEachOther(t *testing.T) {
 	}
 	close(churn)
 	recv(t, "the end of the churn", stopped)
+}
+
+func TestMaxRooms(t *testing.T) {
+	n := start(t, socketeer.WithMaxRooms(2))
+	early := make(chan error, 1)
+	n.UseConnect(func(next socketeer.ConnectFunc) socketeer.ConnectFunc {
+		return func(ctx context.Context, s *sock) error {
+			early <- s.Join(ctx, "a", "b", "a", "c")
+			return next(ctx, s)
+		}
+	})
+	s := n.socket(t, client(t, n, "/"))
+	full := func(what string, err error) {
+		t.Helper()
+		if !errors.Is(err, socketeer.ErrTooManyRooms) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	full("while connecting", recv(t, "the early join", early))
+	must(t, s.Join(ctx(t), "a", "b", s.ID())) // it is there already
+	full("connected", s.Join(ctx(t), "d"))
+	s.Leave("a")
+	must(t, s.Join(ctx(t), "e"))
+	if got := s.Rooms(); !slices.Equal(got, []string{s.ID(), "b", "e"}) {
+		t.Errorf("rooms %q", got)
+	}
 }

@@ -71,9 +71,11 @@ func TestShutdownIsCutShort(t *testing.T) {
 	if err := recv(t, "the end of Shutdown", done); !errors.Is(err, why) {
 		t.Errorf("error %v", err)
 	}
-	if n.Len() != 0 || n.Engine().Count() != 0 {
-		t.Errorf("%d sockets, %d connections", n.Len(), n.Engine().Count())
+	if n.Engine().Count() != 0 {
+		t.Errorf("%d connections", n.Engine().Count())
 	}
+	// What is cut short does not wait for those who clean up.
+	until(t, "all sockets are gone", func() bool { return n.Len() == 0 })
 }
 
 func TestShutdownOfAnIdleServer(t *testing.T) {

@@ -245,11 +245,14 @@ func (s *Socket) Local() Broadcast { return s.Broadcast().Local() }
 
 // Join adds the socket to rooms. It returns when the cluster knows: whatever
 // any node sends to the rooms from then on arrives. After a disconnect it
-// returns ErrDisconnected; when the cluster does not answer until ctx ends, an
+// returns ErrDisconnected, for more than [WithMaxRooms] rooms ErrTooManyRooms;
+// when the cluster does not answer until ctx ends, an
 // error, but the socket is in the rooms all the same.
 func (s *Socket) Join(ctx context.Context, rooms ...string) error {
-	if s.state.Load() == socketConnecting && s.joinLater(rooms) {
-		return nil
+	if s.state.Load() == socketConnecting {
+		if later, err := s.joinLater(rooms); later {
+			return err
+		}
 	}
 	return s.join(ctx, rooms)
 }
@@ -262,6 +265,9 @@ func (s *Socket) join(ctx context.Context, rooms []string) error {
 	for _, room := range rooms {
 		if room == s.ID() {
 			continue
+		}
+		if s.nsp.hub.Count(&s.member) >= s.nsp.srv.o.maxRooms && !s.nsp.hub.In(&s.member, room) {
+			return ErrTooManyRooms
 		}
 		announce, ok := s.nsp.hub.Join(&s.member, room)
 		if !ok {
@@ -279,19 +285,23 @@ func (s *Socket) join(ctx context.Context, rooms []string) error {
 
 // joinLater keeps rooms until the socket is connected. It reports false when
 // it is now.
-func (s *Socket) joinLater(rooms []string) bool {
+func (s *Socket) joinLater(rooms []string) (later bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.state.Load() != socketConnecting {
-		return false
+		return false, nil
 	}
 	e := s.more()
 	for _, room := range rooms {
-		if !slices.Contains(e.rooms, room) {
+		switch {
+		case slices.Contains(e.rooms, room):
+		case len(e.rooms) >= s.client.srv.o.maxRooms:
+			return true, ErrTooManyRooms
+		default:
 			e.rooms = append(e.rooms, room)
 		}
 	}
-	return true
+	return true, nil
 }
 
 // Leave takes the socket out of rooms. It does not wait for the cluster.
@@ -331,7 +341,10 @@ func (s *Socket) Once(event string, h Handler) (off func()) {
 
 // OnAny registers a handler of all events of this client. It runs before the
 // middleware.
-func (s *Socket) OnAny(h Handler) (off func()) { return s.own().onAny(h) }
+func (s *Socket) OnAny(h Handler) (off func()) { return s.own().onAny(h, false) }
+
+// PrependAny is OnAny, before the handlers that were registered earlier.
+func (s *Socket) PrependAny(h Handler) (off func()) { return s.own().onAny(h, true) }
 
 // Use adds a middleware around the handlers of every event of this client.
 func (s *Socket) Use(m Middleware) { s.own().use(m) }
@@ -344,7 +357,13 @@ func (s *Socket) own() *handlers {
 
 // OnAnyOutgoing registers a function that sees every event sent to this
 // client, broadcasts included. It must be quick, and must not send.
-func (s *Socket) OnAnyOutgoing(f OutgoingFunc) (off func()) {
+func (s *Socket) OnAnyOutgoing(f OutgoingFunc) (off func()) { return s.onAnyOutgoing(f, false) }
+
+// PrependAnyOutgoing is OnAnyOutgoing, before the functions that were
+// registered earlier.
+func (s *Socket) PrependAnyOutgoing(f OutgoingFunc) (off func()) { return s.onAnyOutgoing(f, true) }
+
+func (s *Socket) onAnyOutgoing(f OutgoingFunc, first bool) (off func()) {
 	p := &f
 	change := func(edit func([]*OutgoingFunc) []*OutgoingFunc) {
 		s.mu.Lock()
@@ -359,7 +378,7 @@ func (s *Socket) OnAnyOutgoing(f OutgoingFunc) (off func()) {
 		}
 		s.outgoing.Store(&list)
 	}
-	change(func(l []*OutgoingFunc) []*OutgoingFunc { return append(l, p) })
+	change(func(l []*OutgoingFunc) []*OutgoingFunc { return add(l, p, first) })
 	return func() {
 		change(func(l []*OutgoingFunc) []*OutgoingFunc {
 			return slices.DeleteFunc(l, func(x *OutgoingFunc) bool { return x == p })

@@ -87,13 +87,13 @@ func (c Call[Q, R]) Call(ctx context.Context, client Asker, q Q) (r R, err error
 func (r *Reply) failure() *Error {
 	args, err := sio.Args(r.data)
 	if err != nil || len(args) != 1 || len(args[0]) == 0 || args[0][0] != '{' {
-		return nil
+		return nil //nolint:nilerr // an ordinary answer
 	}
 	var answer struct {
 		Error *wireError `json:"error"`
 	}
 	if json.Unmarshal(args[0], &answer) != nil || answer.Error == nil {
-		return nil
+		return nil //nolint:nilerr // likewise
 	}
 	e := &Error{Code: answer.Error.Code, Message: answer.Error.Message}
 	if answer.Error.Data != nil {

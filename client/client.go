@@ -27,7 +27,7 @@ type Client struct {
 	// immutable
 	cfg    config
 	base   *url.URL
-	ctx    context.Context // of the handlers; done at Close
+	ctx    context.Context //nolint:containedctx // of the handlers; done at Close
 	cancel context.CancelCauseFunc
 	done   chan struct{}
 

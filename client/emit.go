@@ -220,7 +220,7 @@ func cost(ps []eio.Packet) int {
 // flushLocked sends what was kept while there was no connection.
 func (s *Socket) flushLocked(conn *engine.Conn) {
 	for i, b := range s.buffer {
-		err := error(ErrTooLarge)
+		err := ErrTooLarge
 		if conn.Fits(b.packets) {
 			err = conn.Push(b.packets...)
 		}
@@ -275,7 +275,7 @@ func (s *Socket) sendAck(m *Message, p sio.Packet) error {
 			return ErrDisconnected
 		}
 		conn := c.conn
-		err := error(ErrTooLarge)
+		err := ErrTooLarge
 		if conn.Fits(ps) {
 			err = conn.Send(ps...)
 		}

@@ -7,6 +7,7 @@ import (
 	"net"
 
 	"github.com/socketeer-io/socketeer/client/internal/engine"
+	"github.com/socketeer-io/socketeer/protocol/sio"
 )
 
 // Why a socket was disconnected: the reasons that [Socket.OnDisconnect] reports,
@@ -39,7 +40,7 @@ var (
 	// not want to be.
 	ErrAcknowledged = errors.New("socketeer: event is acknowledged already, or wants no acknowledgement")
 	// ErrNoSuchArgument says that an event or a reply has fewer arguments.
-	ErrNoSuchArgument = errors.New("socketeer: no such argument")
+	ErrNoSuchArgument = sio.ErrNoSuchArgument
 	// errHandlerPanic stands for the error of a handler that panicked.
 	errHandlerPanic = errors.New("socketeer: handler panicked")
 )

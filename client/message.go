@@ -3,7 +3,7 @@ package client
 import (
 	"context"
 	"encoding/json"
-	"fmt"
+	"strconv"
 	"sync/atomic"
 
 	"github.com/socketeer-io/socketeer/protocol/sio"
@@ -81,25 +81,7 @@ func (m *Message) Attachments() [][]byte { return m.attachments }
 // argument. ErrNoSuchArgument if there are fewer.
 func (m *Message) Decode(to ...any) error {
 	args := m.args()
-	if len(args) > 0 {
-		args = args[1:]
-	}
-	return decodeArgs(args, m.attachments, to, m.event)
-}
-
-func decodeArgs(args []json.RawMessage, attachments [][]byte, to []any, of string) error {
-	for i, v := range to {
-		if v == nil {
-			continue
-		}
-		if i >= len(args) {
-			return fmt.Errorf("%w: number %d of %q", ErrNoSuchArgument, i, of)
-		}
-		if err := sio.DecodeArg(args[i], attachments, v); err != nil {
-			return fmt.Errorf("socketeer: argument %d of %q: %w", i, of, err)
-		}
-	}
-	return nil
+	return sio.DecodeArgs(args[min(1, len(args)):], m.attachments, to, strconv.Quote(m.event))
 }
 
 // WantsAck reports whether the server waits for an acknowledgement that has
@@ -155,5 +137,5 @@ func (r *Reply) Decode(to ...any) error {
 	if err != nil {
 		return err
 	}
-	return decodeArgs(args, r.attachments, to, r.event)
+	return sio.DecodeArgs(args, r.attachments, to, "the reply to "+strconv.Quote(r.event))
 }

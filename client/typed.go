@@ -57,7 +57,7 @@ func replyError(raw json.RawMessage) *Error {
 	}
 	var fields map[string]json.RawMessage
 	if json.Unmarshal(raw, &fields) != nil || len(fields) != 1 {
-		return nil
+		return nil //nolint:nilerr // an ordinary answer
 	}
 	var e struct {
 		Code    string          `json:"code"`
@@ -65,7 +65,7 @@ func replyError(raw json.RawMessage) *Error {
 		Data    json.RawMessage `json:"data"`
 	}
 	if json.Unmarshal(fields["error"], &e) != nil || e.Message == nil {
-		return nil
+		return nil //nolint:nilerr // likewise
 	}
 	return &Error{Code: e.Code, Message: *e.Message, Data: e.Data}
 }

@@ -76,6 +76,7 @@ type Conn struct {
 	req     Request
 	session Session     // set, with mu held, before the first message
 	shard   uint32      // which flusher
+	base64  bool        // the client takes no binary; immutable
 	heard   atomic.Bool // something came in since the last ping
 	over    atomic.Bool // the session has been told of the end
 	paused  atomic.Bool // pauses > 0
@@ -122,7 +123,7 @@ func (c *Conn) Transport() string {
 func (c *Conn) Buffered() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.out.bytes - int(c.out.off)
+	return max(c.out.bytes-int(c.out.off), 0) // base64 is longer
 }
 
 // messageCost is what each message in a queue counts, besides its bytes: many

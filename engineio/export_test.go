@@ -17,12 +17,16 @@ func (q *Queue) Len() int        { return int(q.q.n) }
 func (q *Queue) Bytes() int      { return q.q.bytes - int(q.q.off) }
 func (q *Queue) IsZero() bool    { return q.q == queue{} }
 func (q *Queue) Gather(scratch []byte, deflate bool, threshold int) []byte {
-	return q.q.gather(scratch, deflate, threshold)
+	return q.q.gather(scratch, form{deflate: deflate, threshold: threshold})
 }
-func (q *Queue) Advance(n int, deflate bool, threshold int) { q.q.advance(n, deflate, threshold) }
+func (q *Queue) Advance(n int, deflate bool, threshold int) {
+	q.q.advance(n, form{deflate: deflate, threshold: threshold})
+}
 
 // Wire is what a WebSocket connection gets of m.
-func (m *Message) Wire(deflate bool, threshold int) []byte { return m.wire(deflate, threshold) }
+func (m *Message) Wire(deflate bool, threshold int) []byte {
+	return m.wire(form{deflate: deflate, threshold: threshold})
+}
 
 // Wheel is a server's wheel.
 type Wheel struct{ w *wheel }

@@ -3,6 +3,8 @@ package engineio
 import (
 	"runtime"
 	"sync"
+
+	"github.com/socketeer-io/socketeer/internal/wsconn"
 )
 
 // flushers write what has been queued: a few workers that take turns over
@@ -93,7 +95,7 @@ func (f *flusher) flush(c *Conn) {
 	retried := false
 	for {
 		ws := c.ws
-		b := c.out.gather(f.scratch, ws.Deflate(), c.srv.o.deflateThreshold())
+		b := c.out.gather(f.scratch, c.form(ws))
 		if len(b) == 0 {
 			c.drained()
 			return
@@ -126,6 +128,11 @@ func (f *flusher) flush(c *Conn) {
 	}
 }
 
+// form returns how ws wants its frames.
+func (c *Conn) form(ws *wsconn.Conn) form {
+	return form{deflate: ws.Deflate(), threshold: c.srv.o.deflateThreshold(), base64: c.base64}
+}
+
 // Writable implements wsconn.Handler: the poller's word.
 func (r *reader) Writable() { (*Conn)(r).writableAgain() }
 
@@ -153,7 +160,7 @@ func (c *Conn) flushBlocking() {
 	c.flush = flushBlocked
 	for {
 		ws := c.ws
-		b := c.out.gather(f.scratch, ws.Deflate(), c.srv.o.deflateThreshold())
+		b := c.out.gather(f.scratch, c.form(ws))
 		if len(b) == 0 {
 			c.drained()
 			return
@@ -175,7 +182,7 @@ func (c *Conn) wrote(n int, err error) bool {
 		c.mu.Unlock()
 		return false
 	}
-	c.out.advance(n, c.ws.Deflate(), c.srv.o.deflateThreshold())
+	c.out.advance(n, c.form(c.ws))
 	if err != nil {
 		c.flush = flushIdle
 		c.mu.Unlock()

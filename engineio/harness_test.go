@@ -303,9 +303,11 @@ func (s *server) upgrade(query string, header ...string) *peer.Conn {
 	return c
 }
 
-func (s *server) connect() *socket {
+func (s *server) connect() *socket { s.t.Helper(); return s.connectWith("") }
+
+func (s *server) connectWith(query string) *socket {
 	s.t.Helper()
-	c := s.upgrade("")
+	c := s.upgrade(query)
 	return &socket{c, s.parse(c.Message()).SID, <-s.sessions}
 }
 

@@ -2,7 +2,7 @@ package engineio
 
 import (
 	"encoding/base64"
-	"sync"
+	"sync/atomic"
 
 	"github.com/socketeer-io/socketeer/internal/wsconn"
 	"github.com/socketeer-io/socketeer/protocol/eio"
@@ -20,8 +20,15 @@ type Message struct {
 	binaries [][]byte
 	plain    bool // never compress
 
-	once     sync.Once
-	deflated []byte // like ws, compressed; made for the first receiver that wants it
+	// ws in other forms, made for the first receiver that wants them.
+	deflated, texts atomic.Pointer[[]byte]
+}
+
+// form is how a WebSocket client wants its frames.
+type form struct {
+	deflate   bool // compressed, from threshold bytes on
+	threshold int
+	base64    bool // texts only: binary as "b" and its base64
 }
 
 // NewMessage makes a message from b, whose first [Headroom] bytes are free and
@@ -54,17 +61,37 @@ func (m *Message) Len() int { return len(m.ws) }
 
 // wire returns the frames for a WebSocket connection: always the same ones for
 // the same argument.
-func (m *Message) wire(deflate bool, threshold int) []byte {
-	if !deflate || m.plain || len(m.ws) < threshold {
+func (m *Message) wire(f form) []byte {
+	if f.base64 && len(m.binaries) > 0 {
+		return once(&m.texts, func() []byte {
+			b := wsconn.AppendFrame(nil, m.text, false)
+			for _, bin := range m.binaries {
+				b = wsconn.AppendFrame(b, appendBase64(nil, bin), false)
+			}
+			return b
+		})
+	}
+	if !f.deflate || m.plain || len(m.ws) < f.threshold {
 		return m.ws
 	}
-	m.once.Do(func() {
-		m.deflated = wsconn.AppendDeflated(nil, m.text, false)
+	return once(&m.deflated, func() []byte {
+		b := wsconn.AppendDeflated(nil, m.text, false)
 		for _, bin := range m.binaries {
-			m.deflated = wsconn.AppendDeflated(m.deflated, bin, true)
+			b = wsconn.AppendDeflated(b, bin, true)
 		}
+		return b
 	})
-	return m.deflated
+}
+
+// once returns what p holds, and makes it when it holds nothing: perhaps more
+// than once at the same time, but only one is kept.
+func once(p *atomic.Pointer[[]byte], make func() []byte) []byte {
+	if b := p.Load(); b != nil {
+		return *b
+	}
+	b := make()
+	p.CompareAndSwap(nil, &b)
+	return *p.Load()
 }
 
 // appendPayload appends the message as elements of a polling payload.
@@ -74,10 +101,14 @@ func (m *Message) appendPayload(dst []byte) []byte {
 	}
 	dst = append(dst, m.text...)
 	for _, bin := range m.binaries {
-		dst = append(dst, eio.Separator, 'b')
-		dst = base64.StdEncoding.AppendEncode(dst, bin)
+		dst = appendBase64(append(dst, eio.Separator), bin)
 	}
 	return dst
+}
+
+// appendBase64 appends a binary message as a text packet.
+func appendBase64(dst, bin []byte) []byte {
+	return base64.StdEncoding.AppendEncode(append(dst, 'b'), bin)
 }
 
 // control makes the message of a bare packet.

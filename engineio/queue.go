@@ -65,21 +65,21 @@ func (q *queue) clear() {
 
 // gather returns what to write next: as much as fits in scratch, or the first
 // message's own bytes. Nothing is removed.
-func (q *queue) gather(scratch []byte, deflate bool, threshold int) []byte {
+func (q *queue) gather(scratch []byte, f form) []byte {
 	if q.n == 0 {
 		return nil
 	}
-	first := q.head.m[q.r].wire(deflate, threshold)[q.off:]
+	first := q.head.m[q.r].wire(f)[q.off:]
 	if q.n == 1 || len(first) >= cap(scratch) {
 		return first
 	}
-	out := append(scratch[:0], first...)
+	out := scratch[:copy(scratch[:cap(scratch)], first)]
 	c, r := q.head, q.r+1
 	for range q.n - 1 {
 		if r == chunkLen {
 			c, r = c.next, 0
 		}
-		b := c.m[r].wire(deflate, threshold)
+		b := c.m[r].wire(f)
 		if len(out)+len(b) > cap(out) {
 			break
 		}
@@ -90,9 +90,9 @@ func (q *queue) gather(scratch []byte, deflate bool, threshold int) []byte {
 }
 
 // advance removes the n bytes that have been written.
-func (q *queue) advance(n int, deflate bool, threshold int) {
+func (q *queue) advance(n int, f form) {
 	for n > 0 {
-		rest := len(q.head.m[q.r].wire(deflate, threshold)) - int(q.off)
+		rest := len(q.head.m[q.r].wire(f)) - int(q.off)
 		if n < rest {
 			q.off += int32(n)
 			return

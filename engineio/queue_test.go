@@ -95,7 +95,7 @@ func TestMessageWire(t *testing.T) {
 	if d := big.Wire(true, 1024); len(d) > 500 || d[0] != 0xc1 {
 		t.Errorf("compressed to %d bytes, first %#x", len(d), d[0])
 	}
-	if &big.Wire(true, 1024)[0] != &big.Wire(true, 1024)[0] {
+	if first := big.Wire(true, 1024); &first[0] != &big.Wire(true, 1024)[0] {
 		t.Error("compressed twice")
 	}
 	if d := big.Wire(true, 4000); d[0] != 0x81 {

@@ -270,7 +270,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 // query is what a request says of itself.
 type query struct {
 	transport, sid, revision string
-	upgrade                  bool
+	upgrade, base64          bool
 }
 
 func (s *Server) parse(r *http.Request) (query, *ConnectionError) {
@@ -278,7 +278,7 @@ func (s *Server) parse(r *http.Request) (query, *ConnectionError) {
 	if err != nil && len(v) == 0 {
 		return query{}, &ConnectionError{Code: UnknownTransport, Err: err}
 	}
-	q := query{transport: v.Get("transport"), sid: v.Get("sid"), revision: v.Get("EIO"), upgrade: isUpgrade(r)}
+	q := query{transport: v.Get("transport"), sid: v.Get("sid"), revision: v.Get("EIO"), upgrade: isUpgrade(r), base64: v.Get("b64") != ""}
 	if len(v["transport"]) != 1 || !slices.Contains(s.o.Transports, q.transport) {
 		return q, &ConnectionError{Code: UnknownTransport, Err: fmt.Errorf("transport %.40q", q.transport)}
 	}
@@ -318,10 +318,10 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request, q query) {
 		return
 	}
 	if q.transport == websocket {
-		s.openWebSocket(w, r, id)
+		s.openWebSocket(w, r, q, id)
 		return
 	}
-	c, err := s.open(r, id, nil)
+	c, err := s.open(r, q, id, nil)
 	if err != nil {
 		s.refuse(w, r, shuttingDown())
 		return
@@ -385,11 +385,11 @@ func (s *Server) originAllowed(r *http.Request, q query) bool {
 
 // open makes a session, with its handshake packet queued. ws is nil for
 // polling.
-func (s *Server) open(r *http.Request, id string, ws *wsconn.Conn) (*Conn, error) {
+func (s *Server) open(r *http.Request, q query, id string, ws *wsconn.Conn) (*Conn, error) {
 	if !s.begin() {
 		return nil, ErrClosed
 	}
-	c := &Conn{srv: s, id: id, req: newRequest(r), ws: ws, shard: s.serial.Add(1)}
+	c := &Conn{srv: s, id: id, req: newRequest(r), ws: ws, shard: s.serial.Add(1), base64: q.base64}
 	var upgrades []string
 	if ws == nil {
 		c.poll = &polling{}

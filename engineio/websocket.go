@@ -24,13 +24,13 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request, initial bool) (*
 }
 
 // openWebSocket starts a session on WebSocket.
-func (s *Server) openWebSocket(w http.ResponseWriter, r *http.Request, id string) {
+func (s *Server) openWebSocket(w http.ResponseWriter, r *http.Request, q query, id string) {
 	ws, early, err := s.accept(w, r, true)
 	if err != nil {
 		s.refused(r, &ConnectionError{Code: BadRequest, Name: "TRANSPORT_HANDSHAKE_ERROR", Err: err})
 		return
 	}
-	c, err := s.open(r, id, ws)
+	c, err := s.open(r, q, id, ws)
 	if err != nil {
 		_ = ws.Close()
 		return

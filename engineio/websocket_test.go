@@ -32,6 +32,18 @@ func TestWebSocketMessages(t *testing.T) {
 	}
 }
 
+func TestWebSocketWithoutBinary(t *testing.T) {
+	s := start(t, config{Options: engineio.Options{PerMessageDeflate: &engineio.PerMessageDeflate{Threshold: 1}}})
+	c := s.connectWith("&b64=1")
+	shared := message("b", "\x01", "")
+	c.conn.Send(message("a"), 0)
+	c.conn.Send(shared, 0)
+	other := s.connect()
+	other.conn.Send(shared, 0)
+	c.Expect("4a", "4b", "bAQ==", "b")
+	other.Expect("4b", "\x01", "")
+}
+
 func TestWebSocketHandshakePacket(t *testing.T) {
 	s := start(t, config{open: func(s *session) { s.send("welcome") }})
 	c := s.upgrade("")

@@ -37,7 +37,7 @@ type site struct {
 
 // answering is a request in progress at a site.
 type answering struct {
-	ctx   context.Context
+	ctx   context.Context //nolint:containedctx // the request's, while it lasts
 	m     *adapter.Message
 	reply func(adapter.Response)
 }

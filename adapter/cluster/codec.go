@@ -138,12 +138,12 @@ func (r *reader) fail() { r.b, r.err = nil, errBody }
 // array reads an array header. Every element takes at least a byte, so a
 // claimed length beyond the rest of the body is refused before anything is
 // allocated for it.
-func (r *reader) array(limit int) int {
+func (r *reader) array() int {
 	if r.err != nil {
 		return 0
 	}
 	n, rest, err := msgp.ReadArrayHeaderBytes(r.b)
-	if err != nil || int(n) > limit || int(n) > len(rest) {
+	if err != nil || int(n) > maxElements || int(n) > len(rest) {
 		r.fail()
 		return 0
 	}
@@ -154,7 +154,7 @@ func (r *reader) array(limit int) int {
 // record reads the header of an array of at least known elements, and returns
 // how many there are beyond those.
 func (r *reader) record(known int) (extra int) {
-	n := r.array(maxElements)
+	n := r.array()
 	if r.err == nil && n < known {
 		r.fail()
 	}
@@ -226,7 +226,7 @@ func (r *reader) blob() (v []byte) {
 }
 
 func (r *reader) strings() []string {
-	n := r.array(maxElements)
+	n := r.array()
 	if n == 0 {
 		return nil
 	}
@@ -238,7 +238,7 @@ func (r *reader) strings() []string {
 }
 
 func (r *reader) blobs() [][]byte {
-	n := r.array(maxElements)
+	n := r.array()
 	if n == 0 {
 		return nil
 	}
@@ -282,7 +282,7 @@ func (r *reader) response() (resp adapter.Response, failed bool) {
 	resp.SID = string(r.text())
 	resp.Data = r.blob()
 	resp.Attachments = r.blobs()
-	if n := r.array(maxElements); n > 0 {
+	if n := r.array(); n > 0 {
 		resp.Sockets = make([]adapter.SocketInfo, 0, n)
 		for range n {
 			extra := r.record(socketFields)

@@ -11,11 +11,10 @@ type lane struct {
 	limit int           // bytes
 	wake  chan struct{} // capacity 1
 
-	mu     sync.Mutex
-	items  []item
-	bytes  int // of items and of those being handled
-	closed bool
-	full   bool // overflowing; logged once until it has drained
+	mu    sync.Mutex
+	items []item
+	bytes int  // of items and of those being handled
+	full  bool // overflowing; logged once until it has drained
 }
 
 type item struct {

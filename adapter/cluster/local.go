@@ -129,7 +129,7 @@ func (b *LocalBus) Probe(data []byte) error {
 // Dropped implements [Dropper].
 func (b *LocalBus) Dropped() uint64 { return b.dropped.Load() }
 
-// Cut, while on, makes this bus lose everything that goes in or out, as a
+// Cut makes this bus, while on, lose everything that goes in or out, as a
 // broken network would.
 func (b *LocalBus) Cut(on bool) { b.cut.Store(on) }
 

@@ -97,7 +97,7 @@ type Node struct {
 	subj    subjects
 	members *cluster.Membership
 	lanes   []*lane
-	ctx     context.Context // ends with the node
+	ctx     context.Context //nolint:containedctx // ends with the node
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup
 

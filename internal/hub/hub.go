@@ -242,6 +242,13 @@ func (h *Hub[T]) Len() int {
 	return len(h.all.members)
 }
 
+// Count returns how many rooms m is in, not counting its id.
+func (h *Hub[T]) Count(m *Member[T]) int {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return max(len(m.rooms)-1, 0) // one is everyone's
+}
+
 // RoomsOf returns the rooms m is in, without its id.
 func (h *Hub[T]) RoomsOf(m *Member[T]) []string {
 	m.mu.RLock()

@@ -1,6 +1,7 @@
 package loadgen
 
 import (
+	"errors"
 	"fmt"
 	"time"
 	"unsafe"
@@ -49,7 +50,8 @@ func (p *poller) wait(d time.Duration) ([]unix.EpollEvent, error) {
 		p.coarse = true
 	}
 	n, err := unix.EpollWait(p.fd, p.events[:], int((d+time.Millisecond-1)/time.Millisecond))
-	errno, _ := err.(unix.Errno)
+	var errno unix.Errno
+	errors.As(err, &errno) // the only kind
 	return p.result(n, errno)
 }
 

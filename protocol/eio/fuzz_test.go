@@ -98,7 +98,7 @@ func FuzzParseHandshake(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if again.Upgrades == nil || len(again.Upgrades) == 0 {
+		if len(again.Upgrades) == 0 {
 			again.Upgrades = h.Upgrades
 		}
 		if !reflect.DeepEqual(again, h) {

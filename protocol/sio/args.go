@@ -1,6 +1,10 @@
 package sio
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+)
 
 // Args returns the elements of data, a JSON array, without copying them. For
 // an event the first is its name. The error, if any, is a [*SyntaxError];
@@ -32,4 +36,25 @@ func Args(data []byte) ([]json.RawMessage, error) {
 		return nil, syntaxError("bytes after the data")
 	}
 	return args, nil
+}
+
+// ErrNoSuchArgument says that a packet has fewer arguments.
+var ErrNoSuchArgument = errors.New("socketeer: no such argument")
+
+// DecodeArgs decodes the first of args into the values that to points to, by
+// [DecodeArg]. A nil leaves its argument out. The error is ErrNoSuchArgument
+// when there are fewer, else DecodeArg's; of names the packet in it.
+func DecodeArgs(args []json.RawMessage, attachments [][]byte, to []any, of string) error {
+	for i, v := range to {
+		if v == nil {
+			continue
+		}
+		if i >= len(args) {
+			return fmt.Errorf("%w: number %d of %s", ErrNoSuchArgument, i, of)
+		}
+		if err := DecodeArg(args[i], attachments, v); err != nil {
+			return fmt.Errorf("socketeer: argument %d of %s: %w", i, of, err)
+		}
+	}
+	return nil
 }

@@ -6,6 +6,7 @@ package hostile_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -142,9 +143,7 @@ func (s *target) join(t *testing.T, query string) *victim {
 }
 
 func asTimeout(err error, to *net.Error) bool {
-	n, ok := err.(net.Error)
-	*to = n
-	return ok && n.Timeout()
+	return errors.As(err, to) && (*to).Timeout()
 }
 
 // echo has an event acknowledged.

@@ -42,7 +42,7 @@ type Conn struct {
 	queue     *queue
 	early     []eio.Packet // came with the handshake
 
-	ctx     context.Context // done when the connection is cut; the cause is a *CloseError
+	ctx     context.Context //nolint:containedctx // done when the connection is cut; the cause is a *CloseError
 	cancel  context.CancelCauseFunc
 	watch   *time.Timer // cuts when nothing came for too long
 	patient time.Duration
@@ -163,7 +163,9 @@ func (c *Conn) Run(handle func(eio.Packet) error) *CloseError {
 		c.transport().close()
 	}
 	c.wg.Wait()
-	return context.Cause(c.ctx).(*CloseError)
+	var e *CloseError
+	errors.As(context.Cause(c.ctx), &e) // which is the only cause
+	return e
 }
 
 func (c *Conn) read(handle func(eio.Packet) error) error {

@@ -11,7 +11,7 @@ import (
 // packetCost is counted for each queued packet besides its data.
 const packetCost = 48
 
-// Fence, among packets that are sent, keeps those after it back until the server
+// Fence keeps, among packets that are sent, those after it back until the server
 // has taken in those before it. The JavaScript server drops the events that it
 // reads together with the DISCONNECT after them; a fence between makes it two
 // reads.
