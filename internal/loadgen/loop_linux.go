@@ -38,6 +38,7 @@ type tally struct {
 	received uint64 // deliveries, each counted once
 	foreign  uint64 // messages that are none of this run's, or of another room
 	pings    uint64
+	sending  int // loops that are not through with their sends
 
 	// copied from the order and the pacer when a snapshot is taken
 	misordered, duplicated, missed uint64
@@ -57,6 +58,7 @@ func (t *tally) add(o tally) {
 	t.received += o.received
 	t.foreign += o.foreign
 	t.pings += o.pings
+	t.sending += o.sending
 	t.misordered += o.misordered
 	t.duplicated += o.duplicated
 	t.missed += o.missed
@@ -96,6 +98,7 @@ type loop struct {
 	handled  int // events in the last turn
 	failure  error
 	sending  bool
+	sent     bool // all there was to send
 	coalesce bool
 	measure  window
 
@@ -221,7 +224,7 @@ func (l *loop) load(ctx context.Context, w window, done func() bool) error {
 		}
 	}
 	l.mu.Lock()
-	l.sending = false
+	l.sending, l.sent = false, true
 	l.pace.finish()
 	l.mu.Unlock()
 	return l.hold(ctx, 10*time.Millisecond, done)
@@ -266,6 +269,9 @@ func (l *loop) snapshot(fresh *hdrhistogram.Histogram) (tally, *hdrhistogram.His
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	t := l.tally
+	if !l.sent {
+		t.sending = 1
+	}
 	t.misordered, t.duplicated, t.missed = l.order.misordered, l.order.duplicated, l.pace.missed
 	if fresh == nil {
 		return t, nil

@@ -249,11 +249,12 @@ func (r *run) serverCPU(from, to mark, seconds float64, messages uint64) *CPU {
 	return &c
 }
 
-// drain waits until everything sent has arrived, or long enough.
+// drain waits until everything has been sent, for a loop may be late, and has
+// arrived, or long enough.
 func (r *run) drain(ctx context.Context) error {
 	for end := r.clock.now() + int64(r.cfg.Drain); ; {
 		t := r.tally()
-		if now := r.clock.now(); t.received >= t.expected || now >= end {
+		if now := r.clock.now(); t.sending == 0 && t.received >= t.expected || now >= end {
 			return nil
 		}
 		if err := r.sleep(ctx, r.clock.now()+int64(5*time.Millisecond)); err != nil {
