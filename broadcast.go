@@ -118,17 +118,37 @@ func (b Broadcast) one() (*Namespace, error) {
 	return b.from.nsp, nil
 }
 
-func encodeEvent(event string, args []any) ([]byte, [][]byte, error) {
-	if sio.Reserved(event) {
-		return nil, nil, fmt.Errorf("%w: %q", ErrReserved, event)
+func encodeEvent(event string, args []any) (data []byte, attachments [][]byte, err error) {
+	all, err := eventArgs(event, args)
+	if err != nil {
+		return nil, nil, err
 	}
-	all := make([]any, 0, 8)
-	all = append(append(all, event), args...)
-	data, attachments, err := sio.Encode(all...)
+	data, attachments, err = sio.AppendArgs(make([]byte, 0, sizeHint(all)), all...)
 	if err != nil {
 		return nil, nil, fmt.Errorf("socketeer: event %q: %w", event, err)
 	}
 	return data, attachments, nil
+}
+
+// encodeEventArgs is encodeEvent for one receiver: see encodeArgs.
+func encodeEventArgs(p *sio.Packet, event string, args []any) (*engineio.Message, error) {
+	all, err := eventArgs(event, args)
+	if err != nil {
+		return nil, err
+	}
+	m, err := encodeArgs(p, all)
+	if err != nil {
+		return nil, fmt.Errorf("socketeer: event %q: %w", event, err)
+	}
+	return m, nil
+}
+
+// eventArgs puts the name before the arguments.
+func eventArgs(event string, args []any) ([]any, error) {
+	if sio.Reserved(event) {
+		return nil, fmt.Errorf("%w: %q", ErrReserved, event)
+	}
+	return append(append(make([]any, 0, 8), event), args...), nil
 }
 
 // Emit sends an event to the sockets: see [Broadcaster.Emit]. What one

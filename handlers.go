@@ -112,8 +112,9 @@ func once(on func(Handler) func(), f Handler) (off func()) {
 	return off
 }
 
-// chain collects what an event runs through.
-type chain []*table
+// chain is what an event runs through: the namespace's and the socket's
+// handlers. Either may be nil.
+type chain [2]*table
 
 // handle runs the catch-all handlers, then the middleware around the event's
 // handlers, in the order of registration. The first error is returned, and

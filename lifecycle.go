@@ -64,7 +64,7 @@ func (m *Message) size() int {
 // incoming queues an event for the handlers. While there are too many, the
 // client is not read.
 func (s *Socket) incoming(p sio.Packet) error {
-	name, err := p.Event()
+	name, err := p.EventName()
 	if err != nil {
 		return err
 	}
@@ -151,25 +151,28 @@ func (s *Socket) handle(m *Message) {
 
 // protect runs f and turns a panic into a log line and an error.
 func (srv *Server) protect(f func() error, what, name string, s *Socket) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			sid := ""
-			if s != nil {
-				sid = s.ID()
-			}
-			srv.o.logger.Error("a handler panicked", "handler", what, "name", name, "sid", sid,
-				"panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-			err = errInternal
-		}
-	}()
+	defer srv.recovered(&err, what, name, s)
 	return f()
+}
+
+// recovered, deferred, is protect's other half.
+func (srv *Server) recovered(err *error, what, name string, s *Socket) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	sid := ""
+	if s != nil {
+		sid = s.ID()
+	}
+	srv.o.logger.Error("a handler panicked", "handler", what, "name", name, "sid", sid,
+		"panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+	*err = errInternal
 }
 
 // event runs the handlers of an event.
 func (s *Socket) event(m *Message) {
-	tables := chain{s.nsp.handlers.load(), s.ownTable()}
-	srv := s.nsp.srv
-	err := srv.protect(func() error { return tables.handle(s.Context(), m) }, "event", m.event, s)
+	err := s.runHandlers(m)
 	if err == nil {
 		return
 	}
@@ -178,12 +181,18 @@ func (s *Socket) event(m *Message) {
 		if errors.Is(err, net.ErrClosed) { // the client went while it was served
 			level = slog.LevelDebug
 		}
-		srv.o.logger.Log(context.Background(), level, "a handler failed", "event", m.event, "nsp", s.name, "sid", s.ID(), "err", err)
+		s.nsp.srv.o.logger.Log(context.Background(), level, "a handler failed", "event", m.event, "nsp", s.name, "sid", s.ID(), "err", err)
 	}
 	if m.WantsAck() {
 		// When it fails, the client is gone.
 		_ = m.Ack(map[string]any{"error": forClient(err).wire()})
 	}
+}
+
+// runHandlers is protect without a closure.
+func (s *Socket) runHandlers(m *Message) (err error) {
+	defer s.nsp.srv.recovered(&err, "event", m.event, s)
+	return chain{s.nsp.handlers.load(), s.ownTable()}.handle(s.Context(), m)
 }
 
 func (s *Socket) ownTable() *table {

@@ -3,7 +3,6 @@ package socketeer
 import (
 	"context"
 	"encoding/json"
-	"strconv"
 	"sync/atomic"
 
 	"github.com/socketeer-io/socketeer/engineio"
@@ -51,26 +50,19 @@ func (m *Message) Socket() *Socket { return m.socket }
 // Event returns the event's name.
 func (m *Message) Event() string { return m.event }
 
-// args returns all elements, the name first.
-func (m *Message) args() []json.RawMessage {
-	args, err := sio.Args(m.data)
-	if err != nil { // the decoder has checked it
-		return nil
-	}
-	return args
-}
-
 // NumArgs returns how many arguments came with the event.
-func (m *Message) NumArgs() int { return max(len(m.args())-1, 0) }
+func (m *Message) NumArgs() int {
+	args, _ := sio.Args(m.data) // the decoder has checked it
+	return max(len(args)-1, 0)
+}
 
 // Raw returns argument i as it came, nil if there is none. Binary values are
 // placeholders in it; see Attachments.
 func (m *Message) Raw(i int) json.RawMessage {
-	args := m.args()
-	if i < 0 || i+1 >= len(args) {
+	if i < 0 {
 		return nil
 	}
-	return args[i+1]
+	return sio.Arg(m.data, i+1)
 }
 
 // Data returns the event as it came: a JSON array with the name first.
@@ -83,8 +75,7 @@ func (m *Message) Attachments() [][]byte { return m.attachments }
 // of encoding/json; binary goes into []byte and any. A nil pointer skips an
 // argument. ErrNoSuchArgument if there are fewer.
 func (m *Message) Decode(to ...any) error {
-	args := m.args()
-	return sio.DecodeArgs(args[min(1, len(args)):], m.attachments, to, strconv.Quote(m.event))
+	return sio.DecodeArgs(m.data, 1, m.attachments, to, m.event)
 }
 
 // WantsAck reports whether the sender waits for an acknowledgement that has
@@ -94,29 +85,69 @@ func (m *Message) WantsAck() bool { return m.ack.Load() == ackWanted }
 // Ack acknowledges the event. It can be done once, during or after the
 // handler; ErrAcknowledged otherwise.
 func (m *Message) Ack(args ...any) error {
-	data, attachments, err := sio.Encode(args...)
+	if m.reply != nil {
+		data, attachments, err := sio.Encode(args...)
+		if err != nil {
+			return err
+		}
+		return m.replyWith(data, attachments)
+	}
+	p := sio.Packet{Type: sio.Ack, Namespace: m.socket.nsp.name, ID: m.id, HasID: true}
+	msg, err := encodeArgs(&p, args)
 	if err != nil {
 		return err
 	}
-	return m.ackRaw(data, attachments)
-}
-
-func (m *Message) ackRaw(data []byte, attachments [][]byte) error {
 	if !m.ack.CompareAndSwap(ackWanted, ackSent) {
 		return ErrAcknowledged
 	}
-	if m.reply != nil {
-		return m.reply(data, attachments)
+	return m.socket.client.conn.Send(msg, 0)
+}
+
+// replyWith answers a server-side event.
+func (m *Message) replyWith(data []byte, attachments [][]byte) error {
+	if !m.ack.CompareAndSwap(ackWanted, ackSent) {
+		return ErrAcknowledged
 	}
-	s := m.socket
-	p := sio.Packet{Type: sio.Ack, Namespace: s.nsp.name, ID: m.id, HasID: true, Data: data, Attachments: attachments}
-	return s.client.conn.Send(encode(p), 0)
+	return m.reply(data, attachments)
 }
 
 // encode makes the message of a packet.
 func encode(p sio.Packet) *engineio.Message {
 	b := make([]byte, engineio.Headroom, engineio.Headroom+len(p.Namespace)+len(p.Data)+24)
 	return engineio.NewMessage(p.AppendText(b), p.Attachments...)
+}
+
+// encodeArgs makes the message of a packet with the given arguments, and sets
+// its Data and Attachments. They are encoded into the message's own memory,
+// behind room for the header, which depends on them.
+func encodeArgs(p *sio.Packet, args []any) (*engineio.Message, error) {
+	room := engineio.Headroom + len(p.Namespace) + 40
+	b, attachments, err := sio.AppendArgs(make([]byte, room, room+sizeHint(args)), args...)
+	if err != nil {
+		return nil, err
+	}
+	p.Data, p.Attachments = b[room:], attachments
+	var short [64]byte
+	header := p.AppendHeader(short[:0])
+	start := room - len(header)
+	copy(b[start:], header)
+	return engineio.NewMessage(b[start-engineio.Headroom:], attachments...), nil
+}
+
+// sizeHint guesses how long args are as JSON.
+func sizeHint(args []any) int {
+	n := 16
+	for _, arg := range args {
+		switch v := arg.(type) {
+		case string:
+			n += len(v) + 3
+		case json.RawMessage:
+			n += len(v) + 1
+		default:
+			n += 32
+		}
+	}
+	return n
 }
 
 // Reply is an acknowledgement that came in.
@@ -133,9 +164,5 @@ func (r *Reply) Data() json.RawMessage { return r.data }
 
 // Decode decodes the reply's first arguments, like [Message.Decode].
 func (r *Reply) Decode(to ...any) error {
-	args, err := sio.Args(r.data)
-	if err != nil {
-		return err
-	}
-	return sio.DecodeArgs(args, r.attachments, to, "an acknowledgement")
+	return sio.DecodeArgs(r.data, 0, r.attachments, to, "")
 }

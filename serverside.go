@@ -113,10 +113,10 @@ func (t *serverSideTask) drain() {
 func (n *Namespace) handleServerSide(m *Message) {
 	t := n.serverSide.load()
 	if m.WantsAck() && (t == nil || len(t.events[m.event])+len(t.any) == 0) {
-		_ = m.ackRaw(nil, nil) // nobody will: let the asker go
+		_ = m.replyWith(nil, nil) // nobody will: let the asker go
 		return
 	}
-	tables := chain{t}
+	tables := chain{t, nil}
 	err := n.srv.protect(func() error { return tables.handle(context.Background(), m) }, "server-side event", m.event, nil)
 	if err == nil {
 		return

@@ -108,18 +108,18 @@ func (s *Socket) Context() context.Context { return (*socketContext)(s) }
 func (s *Socket) Emit(event string, args ...any) error { return s.emit(0, false, event, args) }
 
 func (s *Socket) emit(f engineio.Flags, noCompress bool, event string, args []any) error {
-	data, attachments, err := encodeEvent(event, args)
+	p := sio.Packet{Type: sio.Event, Namespace: s.nsp.name}
+	m, err := encodeEventArgs(&p, event, args)
 	if err != nil {
 		return err
 	}
 	if s.state.Load() == socketDisconnected {
 		return ErrDisconnected
 	}
-	m := encode(sio.Packet{Type: sio.Event, Namespace: s.nsp.name, Data: data, Attachments: attachments})
 	if noCompress {
 		m.Uncompressed()
 	}
-	s.sent(event, data)
+	s.sent(event, p.Data)
 	return s.client.send(m, f)
 }
 
@@ -135,18 +135,18 @@ func (s *Socket) sent(event string, data []byte) {
 // EmitWithAck sends an event and waits for the client's acknowledgement, until
 // ctx ends or the socket disconnects (ErrDisconnected).
 func (s *Socket) EmitWithAck(ctx context.Context, event string, args ...any) (*Reply, error) {
-	data, attachments, err := encodeEvent(event, args)
+	id := s.nsp.acks.Add(1) - 1
+	p := sio.Packet{Type: sio.Event, Namespace: s.nsp.name, ID: id, HasID: true}
+	m, err := encodeEventArgs(&p, event, args)
 	if err != nil {
 		return nil, err
 	}
-	id := s.nsp.acks.Add(1) - 1
 	replies := make(chan *Reply, 1)
 	if !s.expect(id, func(r *Reply) { replies <- r }) {
 		return nil, ErrDisconnected
 	}
-	p := sio.Packet{Type: sio.Event, Namespace: s.nsp.name, ID: id, HasID: true, Data: data, Attachments: attachments}
-	s.sent(event, data)
-	if err := s.client.send(encode(p), 0); err != nil {
+	s.sent(event, p.Data)
+	if err := s.client.send(m, 0); err != nil {
 		s.unexpect(id)
 		return nil, err
 	}

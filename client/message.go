@@ -3,7 +3,6 @@ package client
 import (
 	"context"
 	"encoding/json"
-	"strconv"
 	"sync/atomic"
 
 	"github.com/socketeer-io/socketeer/protocol/sio"
@@ -47,27 +46,20 @@ func (m *Message) Socket() *Socket { return m.socket }
 // Event returns the event's name.
 func (m *Message) Event() string { return m.event }
 
-// args returns all elements, the name first.
-func (m *Message) args() []json.RawMessage {
-	args, err := sio.Args(m.data)
-	if err != nil { // the decoder has checked it
-		return nil
-	}
-	return args
-}
-
 // NumArgs returns how many arguments came with the event. From a server with
 // connection state recovery the last one may be an offset, as in JavaScript.
-func (m *Message) NumArgs() int { return max(len(m.args())-1, 0) }
+func (m *Message) NumArgs() int {
+	args, _ := sio.Args(m.data) // the decoder has checked it
+	return max(len(args)-1, 0)
+}
 
 // Raw returns argument i as it came, nil if there is none. Binary values are
 // placeholders in it; see Attachments.
 func (m *Message) Raw(i int) json.RawMessage {
-	args := m.args()
-	if i < 0 || i+1 >= len(args) {
+	if i < 0 {
 		return nil
 	}
-	return args[i+1]
+	return sio.Arg(m.data, i+1)
 }
 
 // Data returns the event as it came: a JSON array with the name first.
@@ -80,8 +72,7 @@ func (m *Message) Attachments() [][]byte { return m.attachments }
 // of encoding/json; binary goes into []byte and any. A nil pointer skips an
 // argument. ErrNoSuchArgument if there are fewer.
 func (m *Message) Decode(to ...any) error {
-	args := m.args()
-	return sio.DecodeArgs(args[min(1, len(args)):], m.attachments, to, strconv.Quote(m.event))
+	return sio.DecodeArgs(m.data, 1, m.attachments, to, m.event)
 }
 
 // WantsAck reports whether the server waits for an acknowledgement that has
@@ -124,18 +115,10 @@ func (r *Reply) NumArgs() int {
 // Raw returns argument i as it came, nil if there is none. Binary values are
 // placeholders in it.
 func (r *Reply) Raw(i int) json.RawMessage {
-	args, err := sio.Args(r.data)
-	if err != nil || i < 0 || i >= len(args) {
-		return nil
-	}
-	return args[i]
+	return sio.Arg(r.data, i)
 }
 
 // Decode decodes the reply's first arguments, like [Message.Decode].
 func (r *Reply) Decode(to ...any) error {
-	args, err := sio.Args(r.data)
-	if err != nil {
-		return err
-	}
-	return sio.DecodeArgs(args, r.attachments, to, "the reply to "+strconv.Quote(r.event))
+	return sio.DecodeArgs(r.data, 0, r.attachments, to, r.event)
 }

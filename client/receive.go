@@ -103,7 +103,7 @@ func (s *Socket) noteOffsetLocked(m *Message) {
 	if s.pid == "" || m.ack.Load() != ackNone {
 		return
 	}
-	args := m.args()
+	args, _ := sio.Args(m.data) // the decoder has checked it
 	var offset string
 	if n := len(args); n > 1 && args[n-1][0] == '"' && json.Unmarshal(args[n-1], &offset) == nil {
 		s.offset = offset

@@ -32,12 +32,48 @@ func TestArgs(t *testing.T) {
 		if got := fmt.Sprint(texts); got != want {
 			t.Errorf("%s: got %s, want %s", data, got, want)
 		}
+		for i := -1; i <= len(args); i++ {
+			got, inside := sio.Arg([]byte(data), i), i >= 0 && i < len(args)
+			if inside != (got != nil) || inside && string(got) != texts[i] {
+				t.Errorf("%s: element %d is %s", data, i, got)
+			}
+		}
 	}
 	for _, data := range []string{"", " ", "{}", "1", "[", "[1", "[1,", "[1,]", "[,]", "[,1]", "[1 2]", "[]x", "[][]", "[1]]", "]", `["a]`, "[" + strings.Repeat("[", 600)} {
 		_, err := sio.Args([]byte(data))
 		var syntax *sio.SyntaxError
 		if !errors.As(err, &syntax) {
 			t.Errorf("%.20s: got %v, want a SyntaxError", data, err)
+		}
+		if arg := sio.Arg([]byte(data), 99); arg != nil {
+			t.Errorf("%.20s: element %s", data, arg)
+		}
+	}
+}
+
+func TestDecodeArgs(t *testing.T) {
+	var name string
+	var n int
+	data := []byte(` [ "move", "left", {"ignored":1}, 7 ] `)
+	if err := sio.DecodeArgs(data, 1, nil, []any{&name, nil, &n}, "move"); err != nil || name != "left" || n != 7 {
+		t.Errorf("got %q %d, %v", name, n, err)
+	}
+	if err := sio.DecodeArgs(data, 0, nil, []any{nil, nil, nil, nil, nil}, ""); err != nil { // nobody wants the fifth
+		t.Error(err)
+	}
+	for _, test := range []struct {
+		data, event, want string
+		to                []any
+	}{
+		{data: `["move"]`, event: "move", to: []any{&name}, want: `number 0 of "move"`},
+		{data: `["a","b"]`, to: []any{nil, &name, &n}, want: "number 1 of an acknowledgement"},
+		{data: `["a",{}]`, event: "a", to: []any{&name}, want: `argument 0 of "a"`},
+		{data: `["a",1`, event: "a", to: []any{&n}, want: "JSON"},
+		{data: `{}`, event: "a", to: []any{&n}, want: "array"},
+	} {
+		err := sio.DecodeArgs([]byte(test.data), 1, nil, test.to, test.event)
+		if err == nil || !strings.Contains(err.Error(), test.want) || errors.Is(err, sio.ErrNoSuchArgument) != strings.Contains(test.want, "number") {
+			t.Errorf("%s: %v", test.data, err)
 		}
 	}
 }
@@ -63,6 +99,9 @@ func TestEvent(t *testing.T) {
 		got, err := sio.Packet{Type: sio.Event, Data: []byte(data)}.Event()
 		if err != nil || got != want {
 			t.Errorf("%s: got %q, %v", data, got, err)
+		}
+		if alias, err := (sio.Packet{Type: sio.Event, Data: []byte(data)}).EventName(); err != nil || alias != want {
+			t.Errorf("%s: got %q, %v", data, alias, err)
 		}
 	}
 	for _, data := range []string{"", "[]", "{}", "[null]", "[true]", "[{}]", "[[]]", `["a`, "[-]"} {

@@ -1,7 +1,10 @@
 package sio
 
 import (
+	"bytes"
 	"strconv"
+	"strings"
+	"unsafe"
 )
 
 // Type is the type of a packet. Its digit on the wire is '0' + Type.
@@ -108,14 +111,24 @@ func (p Packet) wireType() Type {
 // a string or a number. A number is returned as it is spelled, so 1 is "1".
 // The error is a [*SyntaxError]; there is none for an Event of a [Decoder].
 func (p Packet) Event() (string, error) {
+	name, err := p.EventName()
+	return strings.Clone(name), err
+}
+
+// EventName is [Packet.Event] without a copy: the name may alias Data, which
+// must not be changed as long as the name is in use.
+func (p Packet) EventName() (string, error) {
 	raw, ok := firstName(p.Data)
 	if !ok {
 		return "", syntaxError("event without a name")
 	}
-	if raw[0] != '"' {
-		return string(raw), nil
+	if raw[0] == '"' {
+		if bytes.IndexByte(raw, '\\') >= 0 {
+			return unquote(raw), nil
+		}
+		raw = raw[1 : len(raw)-1]
 	}
-	return unquote(raw), nil
+	return unsafe.String(unsafe.SliceData(raw), len(raw)), nil
 }
 
 // Reserved reports whether event is a name that only the library itself may
