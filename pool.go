@@ -58,7 +58,7 @@ type worker struct {
 }
 
 // maxBatch is how many tasks one worker gets at a time.
-const maxBatch = 16
+const maxBatch = 64
 
 // How many workers are kept without work: many while there is some, because a
 // new one has to grow its stack, and few when it is quiet.

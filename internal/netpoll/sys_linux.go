@@ -13,15 +13,16 @@ import (
 // longer than 20 microseconds, and on a busy machine many do.
 
 func read(fd int, b []byte) (int, error) {
-	return rawCall(unix.SYS_READ, fd, b)
+	return rawCall(unix.SYS_RECVFROM, fd, b, 0)
 }
 
 func write(fd int, b []byte) (int, error) {
-	return rawCall(unix.SYS_WRITE, fd, b)
+	return rawCall(unix.SYS_SENDTO, fd, b, unix.MSG_NOSIGNAL)
 }
 
-func rawCall(call uintptr, fd int, b []byte) (int, error) {
-	n, _, errno := syscall.RawSyscall(call, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
+// rawCall is recv or send: shorter ways through the kernel than read and write.
+func rawCall(call uintptr, fd int, b []byte, flags uintptr) (int, error) {
+	n, _, errno := syscall.RawSyscall6(call, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), flags, 0, 0)
 	if errno != 0 {
 		return 0, errno
 	}
