@@ -1,0 +1,5 @@
+module github.com/socketeer-io/socketeer/test/bench
+
+go 1.26.0
+
+ignore ./node_modules
