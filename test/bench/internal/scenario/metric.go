@@ -10,6 +10,7 @@ const (
 	AcceptCPU      Key = "CPU per accept"
 	Throughput     Key = "throughput"
 	MessageCPU     Key = "CPU per message"
+	DeliveryCPU    Key = "CPU per delivery"
 	P50            Key = "p50"
 	P99            Key = "p99"
 	ServerCores    Key = "server cores"
@@ -36,13 +37,13 @@ func (s Scenario) Metrics() []Metric {
 			{AcceptCPU, "server CPU, us/connection", true, func(r *Report) float64 { return r.Accept.ServerMicros }},
 		}
 	}
-	plural := "messages"
+	plural, cpu := "messages", MessageCPU
 	if s.mode == modeRooms {
-		plural = "deliveries"
+		plural, cpu = "deliveries", DeliveryCPU
 	}
 	metrics := []Metric{
 		{Throughput, plural + "/s", true, func(r *Report) float64 { return r.Load.PerSecond }},
-		{MessageCPU, "server CPU, us/" + s.Message(), true, func(r *Report) float64 { return r.Load.Server.PerMessageMicros }},
+		{cpu, "server CPU, us/" + s.message(), true, func(r *Report) float64 { return r.Load.Server.PerMessageMicros }},
 		{P50, "p50, ms", true, func(r *Report) float64 { return r.Load.Latency.P50 }},
 		{P99, "p99, ms", true, func(r *Report) float64 { return r.Load.Latency.P99 }},
 		{ServerCores, "server, cores", false, func(r *Report) float64 { return r.Load.Server.Cores }},

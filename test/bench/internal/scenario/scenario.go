@@ -104,8 +104,8 @@ func (s Scenario) Args(d time.Duration) []string {
 	return args
 }
 
-// Message is what one unit of the load is called.
-func (s Scenario) Message() string {
+// message is what one unit of the load is called.
+func (s Scenario) message() string {
 	if s.mode == modeRooms {
 		return "delivery"
 	}

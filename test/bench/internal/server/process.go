@@ -52,7 +52,8 @@ func start(c command, died func(error)) (*process, error) {
 	}
 	go func() {
 		err := p.cmd.Wait()
-		p.err = fmt.Errorf("socketeer: %s (%s) ended by itself (%s); it said: %s", c.name, strings.Join(c.argv, " "), status(err), p.out.last())
+		p.err = fmt.Errorf("socketeer: %s (%s) ended by itself (%s); it said: %s; "+
+			"start it by hand to see why, or leave it out with --servers", c.name, strings.Join(c.argv, " "), status(err), p.out.last())
 		close(p.done)
 		if !p.stopping.Load() {
 			died(p.err)
