@@ -45,8 +45,8 @@ func (r *runner) bench(ctx context.Context, s scenario.Scenario, setup *server.S
 	}
 	last := r.follow(stderr, s, setup.Kind.Name+", "+label)
 	if err := cmd.Wait(); err != nil {
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
+		if errors.Is(context.Cause(ctx), hung) {
+			return nil, hung
 		}
 		if last == "" {
 			last = err.Error()

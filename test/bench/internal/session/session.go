@@ -70,7 +70,12 @@ func Run(ctx context.Context, c Config) ([]results.Run, error) {
 	c.Progress.begin(c.runs())
 	defer c.Progress.end()
 	for _, s := range c.Scenarios {
-		if err := r.play(ctx, s); err != nil {
+		err := r.play(ctx, s)
+		if ctx.Err() != nil {
+			// Whatever failed then failed because of it.
+			return r.measured, context.Cause(ctx)
+		}
+		if err != nil {
 			return r.measured, err
 		}
 	}
