@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
+	"os"
 )
 
 // Ports are taken from below those that the system gives to connections, of
@@ -13,24 +13,25 @@ import (
 const (
 	lowestPort = 20_000
 	portRange  = 12_000
-	portTries  = 1_000
+	// apart keeps the ports of two harnesses that run at the same time from
+	// each other: a port found free must be so until the server listens.
+	apart = 64
 )
 
 // freeAddrs returns n addresses of this machine on which nobody listens.
 func freeAddrs(ctx context.Context, n int) ([]string, error) {
 	addrs := make([]string, 0, n)
 	var lc net.ListenConfig
-	for range portTries {
+	first := os.Getpid() * apart
+	for i := range portRange {
 		if len(addrs) == n {
 			return addrs, nil
 		}
-		l, err := lc.Listen(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", lowestPort+rand.IntN(portRange)))
-		if err != nil {
-			continue
+		l, err := lc.Listen(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", lowestPort+(first+i)%portRange))
+		if err == nil {
+			addrs = append(addrs, l.Addr().String())
+			l.Close()
 		}
-		// Open until all are found, so that none is found twice.
-		defer l.Close()
-		addrs = append(addrs, l.Addr().String())
 	}
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)

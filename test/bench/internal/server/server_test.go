@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -77,6 +78,30 @@ func TestUWS(t *testing.T)         { startStop(t, need.Peers(t), "uws", 1, 1) }
 func TestWSRedis(t *testing.T)     { startStop(t, need.Cluster(t), "ws-redis", 3, 4) }
 func TestUWSRedis(t *testing.T)    { startStop(t, need.Cluster(t), "uws-redis", 3, 4) }
 func TestWSStreams(t *testing.T)   { startStop(t, need.Cluster(t), "ws-streams", 3, 4) }
+
+func TestFreeAddrs(t *testing.T) {
+	addrs, err := server.FreeAddrs(t.Context(), 20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// All at the same time, and none of them again while it is taken.
+	for _, addr := range addrs {
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+	}
+	others, err := server.FreeAddrs(t.Context(), 20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, addr := range others {
+		if slices.Contains(addrs, addr) {
+			t.Errorf("%s is taken", addr)
+		}
+	}
+}
 
 // Whoever runs a session hears of a server that ends by itself.
 func TestDied(t *testing.T) {
