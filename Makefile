@@ -5,7 +5,7 @@ NPM ?= npm
 BUNDLE := internal/app/clientbundle
 BUNDLE_FILES := socket.io.js socket.io.min.js socket.io.esm.min.js socket.io.msgpack.min.js
 NPM_DIRS := $(BUNDLE) test/e2e test/bench test/client-peer
-GO_MODULES := . test/e2e
+GO_MODULES := . test/e2e test/bench
 FUZZTIME ?= 20s
 LINTER_VERSION := v2.15.0
 
@@ -66,6 +66,11 @@ fuzz: ## Run every fuzz target for FUZZTIME (20s)
 .PHONY: bench
 bench: ## Micro-benchmarks, with allocations
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: compare
+compare: build test/bench/node_modules/.stamp ## Measure us and our peers side by side (ARGS="--help")
+	cd test/bench && $(GO) build -o $(CURDIR)/bin/compare ./compare
+	bin/compare $(ARGS)
 
 .PHONY: clean
 clean: ## Remove what was built and installed here

@@ -12,13 +12,47 @@ function bench(io) {
   });
 }
 
+function fail(message) {
+  console.error(message);
+  process.exit(1);
+}
+
 function portArgument() {
   const port = Number(process.argv[2]);
   if (!Number.isInteger(port) || port < 0 || port > 65535) {
-    console.error(`usage: node ${process.argv[1]} PORT`);
+    console.error(`usage: [ADAPTER=redis|redis-streams REDIS_URL=URL] node ${process.argv[1]} PORT`);
     process.exit(2);
   }
   return port;
 }
 
-module.exports = { bench, portArgument };
+async function redisClient() {
+  const { createClient } = require("redis");
+  const client = createClient({ url: process.env.REDIS_URL });
+  client.on("error", (err) => fail(`redis: ${err.message}`));
+  await client.connect();
+  return client;
+}
+
+// The adapters that ADAPTER may name; each joins the servers that share the
+// Redis at REDIS_URL.
+const adapters = {
+  async redis() {
+    const [pub, sub] = [await redisClient(), await redisClient()];
+    return require("@socket.io/redis-adapter").createAdapter(pub, sub);
+  },
+  async "redis-streams"() {
+    return require("@socket.io/redis-streams-adapter").createAdapter(await redisClient());
+  },
+};
+
+// serverOptions are those of the socket.io server.
+async function serverOptions() {
+  const name = process.env.ADAPTER;
+  if (!name) return { serveClient: false };
+  if (!Object.hasOwn(adapters, name)) fail(`ADAPTER=${name} is none of ${Object.keys(adapters).join(", ")}`);
+  if (!process.env.REDIS_URL) fail(`ADAPTER=${name} needs REDIS_URL`);
+  return { serveClient: false, adapter: await adapters[name]() };
+}
+
+module.exports = { bench, fail, portArgument, serverOptions };

@@ -1,0 +1,4 @@
+package server
+
+// FreeAddrs is freeAddrs.
+var FreeAddrs = freeAddrs

@@ -1,0 +1,113 @@
+// Package server starts and stops the servers that are compared: ours, and
+// the same application on Node.js.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Ours is the name of the server that the others are compared with.
+const Ours = "ours"
+
+// Kind is a server that takes part.
+type Kind struct {
+	Name  string
+	Title string
+
+	nodes  []int  // how many it can be
+	script string // in the folder of the peers; empty: ours
+	redis  string // the adapter that joins several through Redis
+}
+
+// All returns the kinds of server, ours first.
+func All() []Kind {
+	return []Kind{
+		{Name: Ours, Title: "Socketeer; several nodes on embedded NATS", nodes: []int{1, 3}},
+		{Name: "uws", Title: "socket.io on uWebSockets.js", nodes: []int{1}, script: "uws-server.js"},
+		{Name: "ws", Title: "socket.io on its default engine, ws", nodes: []int{1}, script: "ws-server.js"},
+		{Name: "uws-redis", Title: "socket.io on uWebSockets.js, @socket.io/redis-adapter", nodes: []int{3}, script: "uws-server.js", redis: "redis"},
+		{Name: "ws-redis", Title: "socket.io on ws, @socket.io/redis-adapter", nodes: []int{3}, script: "ws-server.js", redis: "redis"},
+		{Name: "ws-streams", Title: "socket.io on ws, @socket.io/redis-streams-adapter", nodes: []int{3}, script: "ws-server.js", redis: "redis-streams"},
+	}
+}
+
+// Plays reports whether k takes part in scenarios of so many nodes.
+func (k Kind) Plays(nodes int) bool { return slices.Contains(k.nodes, nodes) }
+
+// Tools says where the servers' programs are.
+type Tools struct {
+	Socketeer string // the binary, for ours
+	Peers     string // the folder of the Node.js servers
+	Node      string // node, for the peers
+	Redis     string // redis-server, for several of them
+}
+
+// Check makes sure that all that kinds need is installed, and says how to
+// install what is not. It makes relative paths absolute.
+func (t *Tools) Check(kinds []Kind) error {
+	var problems []string
+	// The binary is what puts the load on all others, too.
+	if path, err := exec.LookPath(t.Socketeer); err != nil {
+		problems = append(problems, fmt.Sprintf("no executable %s: run make build", t.Socketeer))
+	} else if t.Socketeer, err = filepath.Abs(path); err != nil {
+		return fmt.Errorf("socketeer: %w", err)
+	}
+	if slices.ContainsFunc(kinds, func(k Kind) bool { return k.script != "" }) {
+		problems = append(problems, t.checkNode()...)
+	}
+	if slices.ContainsFunc(kinds, func(k Kind) bool { return k.redis != "" }) {
+		path, err := exec.LookPath(t.Redis)
+		if err != nil {
+			problems = append(problems, fmt.Sprintf("%s is not installed: run scripts/setup, or leave out what needs it with --servers", t.Redis))
+		}
+		t.Redis = path
+	}
+	if len(problems) > 0 {
+		return errors.New("socketeer: " + strings.Join(problems, "; "))
+	}
+	return nil
+}
+
+func (t *Tools) checkNode() (problems []string) {
+	path, err := exec.LookPath(t.Node)
+	if err != nil {
+		problems = append(problems, fmt.Sprintf("%s is not installed: install Node.js 20 or newer, or compare with --servers %s alone", t.Node, Ours))
+	}
+	t.Node = path
+	if t.Peers, err = filepath.Abs(t.Peers); err != nil {
+		return append(problems, err.Error())
+	}
+	for _, name := range []string{"socket.io", "@socket.io/redis-adapter", "@socket.io/redis-streams-adapter", "@trufflesuite/uws-js-unofficial"} {
+		if _, err := os.Stat(filepath.Join(t.Peers, "node_modules", name)); errors.Is(err, fs.ErrNotExist) {
+			return append(problems, fmt.Sprintf("the packages of the Node.js servers are not installed: run npm ci in %s", t.Peers))
+		}
+	}
+	return problems
+}
+
+// Versions are those of the programs, as far as they tell. Check must have
+// passed.
+func (t *Tools) Versions(ctx context.Context) []string {
+	var versions []string
+	for _, argv := range [][]string{
+		{t.Socketeer, "version"},
+		{t.Node, "-p", "`Node.js ${process.version}, socket.io ${require(process.argv[1]).version}`", filepath.Join(t.Peers, "node_modules", "socket.io", "package.json")},
+		{t.Redis, "--version"},
+	} {
+		out, err := exec.CommandContext(ctx, argv[0], argv[1:]...).Output()
+		if err != nil {
+			continue
+		}
+		text, _, _ := strings.Cut(strings.TrimSpace(string(out)), " sha=") // of Redis, which tells much more
+		versions = append(versions, text)
+	}
+	return versions
+}

@@ -1,0 +1,209 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Setup is a server that serves: one process or several, Redis included.
+type Setup struct {
+	Kind  Kind
+	Addrs []string // for clients, one a node
+	PIDs  []int    // of all processes
+
+	processes []*process
+	dir       string // Redis's own, empty without
+}
+
+// Start starts the nodes of k and returns when they serve, and know each
+// other. died is called, from another goroutine, when a process ends before
+// Stop.
+func (t *Tools) Start(ctx context.Context, k Kind, nodes int, died func(error)) (*Setup, error) {
+	s := &Setup{Kind: k}
+	start := t.startOurs
+	if k.script != "" {
+		start = t.startPeers
+	}
+	if err := start(ctx, s, nodes, died); err != nil {
+		_ = s.Stop() // the first error is the one to tell
+		return nil, err
+	}
+	return s, nil
+}
+
+// Stop ends all processes and returns when they are gone.
+func (s *Setup) Stop() error {
+	err := stop(s.processes)
+	s.processes = nil
+	if s.dir != "" {
+		_ = os.RemoveAll(s.dir) // an empty folder
+	}
+	return err
+}
+
+// launch starts one more process of s.
+func (s *Setup) launch(c command, died func(error)) (*process, error) {
+	p, err := start(c, died)
+	if err != nil {
+		return nil, err
+	}
+	s.processes = append(s.processes, p)
+	s.PIDs = append(s.PIDs, p.cmd.Process.Pid)
+	return p, nil
+}
+
+// nodeName names the i-th of nodes processes of k.
+func nodeName(k Kind, i, nodes int) string {
+	if nodes == 1 {
+		return k.Name
+	}
+	return fmt.Sprintf("%s, node %d", k.Name, i+1)
+}
+
+func (t *Tools) startOurs(ctx context.Context, s *Setup, nodes int, died func(error)) error {
+	addrs, err := freeAddrs(ctx, 3*nodes)
+	if err != nil {
+		return err
+	}
+	public, admin, peers := addrs[:nodes], addrs[nodes:2*nodes], addrs[2*nodes:]
+	for i := range nodes {
+		argv := []string{t.Socketeer, "serve", "--app", "bench", "--log-level", "error", "--drain", "1s",
+			"--name", "node-" + strconv.Itoa(i+1), "--addr", public[i], "--admin-addr", admin[i]}
+		if nodes > 1 {
+			argv = append(argv, "--cluster-addr", peers[i], "--cluster-peers", strings.Join(peers, ","), "--cluster-wait", startPatience.String())
+		}
+		if _, err := s.launch(command{name: nodeName(s.Kind, i, nodes), argv: argv}, died); err != nil {
+			return err
+		}
+	}
+	s.Addrs = public
+	for i, p := range s.processes {
+		if err := p.awaitCluster(ctx, admin[i], nodes); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// awaitCluster waits until a node of ours says, at its address for operators,
+// that it is ready and knows so many nodes.
+func (p *process) awaitCluster(ctx context.Context, admin string, nodes int) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ready := make(chan struct{})
+	asked := make(chan struct{})
+	go func() {
+		defer close(asked)
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for ctx.Err() == nil {
+			if knows(ctx, admin) >= nodes {
+				close(ready)
+				return
+			}
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+			}
+		}
+	}()
+	err := p.await(ctx, ready)
+	cancel()
+	<-asked
+	return err
+}
+
+// knows returns how many nodes the one at admin knows; 0 when it is not ready.
+func knows(ctx context.Context, admin string) int {
+	var ready struct{}
+	var list struct {
+		Nodes []json.RawMessage `json:"nodes"`
+	}
+	if !fetch(ctx, "http://"+admin+"/readyz", &ready) || !fetch(ctx, "http://"+admin+"/v1/nodes", &list) {
+		return 0
+	}
+	return len(list.Nodes)
+}
+
+// fetch reads JSON from url, and reports whether it came.
+func fetch(ctx context.Context, url string, into any) bool {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return false
+	}
+	req.Close = true
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return false
+	}
+	defer res.Body.Close()
+	return res.StatusCode == http.StatusOK && json.NewDecoder(res.Body).Decode(into) == nil
+}
+
+func (t *Tools) startPeers(ctx context.Context, s *Setup, nodes int, died func(error)) error {
+	var env []string
+	if s.Kind.redis != "" {
+		url, err := t.startRedis(ctx, s, died)
+		if err != nil {
+			return err
+		}
+		env = []string{"ADAPTER=" + s.Kind.redis, "REDIS_URL=" + url}
+	}
+	addrs, err := freeAddrs(ctx, nodes)
+	if err != nil {
+		return err
+	}
+	var started []*process
+	for i, addr := range addrs {
+		_, port, err := net.SplitHostPort(addr)
+		if err != nil {
+			return fmt.Errorf("socketeer: %w", err)
+		}
+		p, err := s.launch(command{
+			name: nodeName(s.Kind, i, nodes), dir: t.Peers, argv: []string{t.Node, s.Kind.script, port}, env: env, ready: "listening " + port,
+		}, died)
+		if err != nil {
+			return err
+		}
+		started = append(started, p)
+	}
+	s.Addrs = addrs
+	for _, p := range started {
+		if err := p.await(ctx, p.out.ready); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// startRedis starts a Redis that keeps nothing on disk, and returns its URL.
+func (t *Tools) startRedis(ctx context.Context, s *Setup, died func(error)) (string, error) {
+	addrs, err := freeAddrs(ctx, 1)
+	if err != nil {
+		return "", err
+	}
+	host, port, err := net.SplitHostPort(addrs[0])
+	if err != nil {
+		return "", fmt.Errorf("socketeer: %w", err)
+	}
+	if s.dir, err = os.MkdirTemp("", "socketeer-compare-"); err != nil {
+		return "", fmt.Errorf("socketeer: %w", err)
+	}
+	p, err := s.launch(command{
+		name: "redis-server of " + s.Kind.Name, dir: s.dir, ready: "Ready to accept connections",
+		argv: []string{t.Redis, "--bind", host, "--port", port, "--save", "", "--appendonly", "no", "--daemonize", "no"},
+	}, died)
+	if err != nil {
+		return "", err
+	}
+	return "redis://" + addrs[0], p.await(ctx, p.out.ready)
+}
