@@ -8,11 +8,18 @@ NPM_DIRS := $(BUNDLE) test/e2e test/bench test/client-peer
 GO_MODULES := . test/e2e test/bench
 FUZZTIME ?= 20s
 LINTER_VERSION := v2.15.0
+BENCHSTAT_VERSION := v0.0.0-20260908200009-22c9c6c9d4da
+# The benchmarks with a baseline, how often each is run, and for how long.
+MICRO := . ./protocol/... ./internal/wsconn ./internal/hub ./engineio
+MICRO_BENCHMARKS := ^Benchmark(HotPath|Broadcast|Emit)$$
+MICRO_BASELINE := test/bench/micro-baseline.txt
+COUNT ?= 6
+BENCHTIME ?= 100ms
 
 .DEFAULT_GOAL := help
 .PHONY: help
 help: ## List what there is
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # npm packages, by lock file. The stamp is younger than what it was made from.
 %/node_modules/.stamp: %/package.json %/package-lock.json
@@ -37,8 +44,13 @@ setup: build $(NPM_DIRS:%=%/node_modules/.stamp) ## Install what the tests need
 	scripts/setup
 
 .PHONY: test
-test: setup check ## Install what the tests need, and run all of them
+test: setup check allocs ## Install what the tests need, and run all of them
 	for m in $(GO_MODULES); do (cd $$m && $(GO) test -race -timeout 9m ./...) || exit 1; done
+
+# They are skipped with the race detector, which changes them.
+.PHONY: allocs
+allocs: ## Hold the hot paths to their allocations
+	$(GO) test -run 'Allocs$$|NoMemory$$' $(MICRO)
 
 .PHONY: check
 check: ## Formatting and go vet
@@ -64,13 +76,32 @@ fuzz: ## Run every fuzz target for FUZZTIME (20s)
 		done; done
 
 .PHONY: bench
-bench: ## Micro-benchmarks, with allocations
+bench: ## All micro-benchmarks, once
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 .PHONY: compare
 compare: build test/bench/node_modules/.stamp ## Measure us and our peers side by side (ARGS="--help")
 	cd test/bench && $(GO) build -o $(CURDIR)/bin/compare ./compare
 	bin/compare $(ARGS)
+
+BENCHSTAT := bin/benchstat-$(BENCHSTAT_VERSION)
+$(BENCHSTAT):
+	GOBIN=$(CURDIR)/bin $(GO) install golang.org/x/perf/cmd/benchstat@$(BENCHSTAT_VERSION)
+	@mv bin/benchstat $@
+
+# One package after the other, or they would disturb each other.
+bin/micro.txt: FORCE
+	@mkdir -p bin
+	$(GO) test -p 1 -run '^$$' -bench '$(MICRO_BENCHMARKS)' -benchtime $(BENCHTIME) -count $(COUNT) $(MICRO) > $@ || { cat $@; exit 1; }
+.PHONY: FORCE
+
+.PHONY: bench-micro
+bench-micro: bin/micro.txt $(BENCHSTAT) ## Benchmarks of the hot paths, COUNT (6) times, beside the baseline
+	$(BENCHSTAT) baseline=$(MICRO_BASELINE) now=bin/micro.txt
+
+.PHONY: bench-micro-baseline
+bench-micro-baseline: bin/micro.txt ## ... and make the outcome the baseline
+	cp bin/micro.txt $(MICRO_BASELINE)
 
 .PHONY: clean
 clean: ## Remove what was built and installed here

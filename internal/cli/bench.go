@@ -24,6 +24,7 @@ func newBenchCommand() *cobra.Command {
 		mode   string
 		rate   rateValue
 		asJSON bool
+		page   string
 	)
 	cmd := &cobra.Command{
 		Use:   "bench --addr HOST:PORT[,...] --mode idle|echo|rooms",
@@ -45,8 +46,15 @@ with the servers it is what they lack.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg.Mode, cfg.Rate = loadgen.Mode(mode), float64(rate)
 			cfg.Progress = func(p loadgen.Progress) { fmt.Fprintln(cmd.ErrOrStderr(), p) }
+			writePage, err := openPage(cmd, page)
+			if err != nil {
+				return err
+			}
 			report, err := loadgen.Run(cmd.Context(), cfg)
 			if err != nil {
+				return err
+			}
+			if err := writePage(report); err != nil {
 				return err
 			}
 			if !asJSON {
@@ -69,6 +77,7 @@ with the servers it is what they lack.`,
 	f.IntVar(&cfg.Payload, "payload", 64, "bytes of data in a message")
 	f.IntSliceVar(&cfg.PIDs, "pid", nil, "server processes on this machine, PID[,PID...]: read their CPU time and memory")
 	f.BoolVar(&asJSON, "json", false, "print the report as JSON")
+	f.StringVar(&page, "html", "", "write the report as a page to this file, too")
 	f.IntVar(&cfg.Inflight, "inflight", 0, "messages on their way when saturating: per connection in echo (default 1), per room in rooms (default 3)")
 	f.DurationVar(&cfg.Coalesce, "coalesce", 50*time.Microsecond, "when saturating, look away this long after few events (negative: never)")
 	f.DurationVar(&cfg.Settle, "settle", 5*time.Second, "wait before memory is read in idle")

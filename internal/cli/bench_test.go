@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -94,5 +95,43 @@ func TestBench(t *testing.T) {
 	}
 	if r.Rate != 1000 || r.Load == nil || r.Load.Received != 100 {
 		t.Errorf("rate %g, load %+v", r.Rate, r.Load)
+	}
+}
+
+// A page is written beside the report, and that it cannot be is found out
+// before the run.
+func TestBenchPage(t *testing.T) {
+	io, err := socketeer.NewServer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	bench.Mount(io)
+	srv := httptest.NewServer(io)
+	defer srv.Close()
+	defer io.Close()
+	addr := srv.Listener.Addr().String()
+	path := filepath.Join(t.TempDir(), "a report.html")
+	args := []string{"bench", "--addr", addr + "," + addr, "--mode", "echo", "--conns", "2", "--rate", "1k/s", "--duration", "100ms", "--warmup", "0s"}
+
+	status, stdout, stderr := run(t, append(args, "--html", path)...)
+	if status != 0 || !strings.Contains(stdout, "1,000/s asked for") {
+		t.Fatalf("status %d, stderr %q, stdout\n%s", status, stderr, stdout)
+	}
+	page, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"socketeer bench --addr " + addr + "," + addr + " --mode echo --conns 2 --rate 1000 --duration 100ms --warmup 0s --html &#39;" + path + "&#39;",
+		"messages arrived, once and in order",
+	} {
+		if !strings.Contains(string(page), want) {
+			t.Errorf("the page says nothing of %q", want)
+		}
+	}
+
+	status, stdout, stderr = run(t, append(args, "--html", filepath.Join(path, "below"))...)
+	if status == 0 || stdout != "" || strings.Count(stderr, "\n") != 1 {
+		t.Errorf("status %d, stdout %q, stderr %q; want one line about the file", status, stdout, stderr)
 	}
 }

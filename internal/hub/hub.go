@@ -139,9 +139,7 @@ func (h *Hub[T]) Join(m *Member[T], name string) (announce, ok bool) {
 			continue // somebody else has, just now
 		}
 		if r.add(m) {
-			r.mu.RLock()
-			defer r.mu.RUnlock()
-			return !r.announced, true
+			return !r.isAnnounced(), true
 		}
 		if !r.isDead() {
 			return false, false
@@ -276,6 +274,12 @@ func (r *room[T]) isDead() bool {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	return r.dead
+}
+
+func (r *room[T]) isAnnounced() bool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.announced
 }
 
 // add reports false when the room is dead or the member gone. A member that is

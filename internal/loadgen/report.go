@@ -158,8 +158,22 @@ func (p Progress) String() string {
 	return b.String()
 }
 
+// Row is a line of a report for people.
+type Row struct{ Name, Value string }
+
 // WriteTable writes the report for people.
 func (r *Report) WriteTable(w io.Writer) error {
+	var b strings.Builder
+	for _, row := range r.Rows() {
+		fmt.Fprintf(&b, "%-28s %s\n", row.Name, row.Value)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// Rows returns the report for people, line by line. The first says what was
+// run.
+func (r *Report) Rows() []Row {
 	t := table{}
 	what := "message"
 	if r.Mode == Rooms {
@@ -188,8 +202,7 @@ func (r *Report) WriteTable(w io.Writer) error {
 	if r.Lost > 0 {
 		t.row("lost connections", "%s (%s)", count(r.Lost), r.LostWhy)
 	}
-	_, err := io.WriteString(w, t.String())
-	return err
+	return t
 }
 
 func (r *Report) title() string {
@@ -208,10 +221,10 @@ func (r *Report) title() string {
 	return s + fmt.Sprintf(", %d bytes", r.Payload)
 }
 
-type table struct{ strings.Builder }
+type table []Row
 
 func (t *table) row(name, format string, args ...any) {
-	fmt.Fprintf(t, "%-28s %s\n", name, fmt.Sprintf(format, args...))
+	*t = append(*t, Row{name, fmt.Sprintf(format, args...)})
 }
 
 func (t *table) load(l *Load, what string) {
@@ -250,6 +263,10 @@ func count[T int | int64 | uint64 | float64](n T) string {
 	}
 	return s
 }
+
+// Decimal writes a number as the rows do: three digits, more only before the
+// point.
+func Decimal(v float64) string { return decimal(v) }
 
 // decimal writes three digits, more only before the point.
 func decimal(v float64) string {

@@ -148,37 +148,3 @@ func TestTypeString(t *testing.T) {
 		}
 	}
 }
-
-func BenchmarkDecodeText(b *testing.B) {
-	msg := []byte(`42["message","hello there, how is everybody doing today?"]`)
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := eio.DecodeText(msg); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-func BenchmarkPackets(b *testing.B) {
-	payload := eio.AppendPayload(nil, make([]eio.Packet, 16)...)
-	b.ReportAllocs()
-	for b.Loop() {
-		for _, err := range eio.Packets(payload) {
-			if err != nil {
-				b.Fatal(err)
-			}
-		}
-	}
-}
-
-func BenchmarkAppendPayload(b *testing.B) {
-	packets := make([]eio.Packet, 16)
-	for i := range packets {
-		packets[i] = eio.Packet{Type: eio.Message, Data: []byte(`2["message","hello there"]`)}
-	}
-	buf := make([]byte, 0, 1024)
-	b.ReportAllocs()
-	for b.Loop() {
-		buf = eio.AppendPayload(buf[:0], packets...)
-	}
-}

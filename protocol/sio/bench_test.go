@@ -60,24 +60,6 @@ func BenchmarkValid(b *testing.B) {
 	}
 }
 
-func BenchmarkAppendText(b *testing.B) {
-	for _, bb := range []struct {
-		name string
-		p    sio.Packet
-	}{
-		{"event64", sio.Packet{Type: sio.Event, Data: []byte(event64[1:])}},
-		{"event64+ack", sio.Packet{Type: sio.Event, Namespace: "/chat", ID: 42, HasID: true, Data: []byte(eventAck64[9:])}},
-	} {
-		b.Run(bb.name, func(b *testing.B) {
-			buf := make([]byte, 0, 128)
-			b.ReportAllocs()
-			for b.Loop() {
-				buf = bb.p.AppendText(buf[:0])
-			}
-		})
-	}
-}
-
 func BenchmarkEncode(b *testing.B) {
 	type say struct {
 		Room string `json:"room"`
@@ -103,18 +85,6 @@ func BenchmarkEncode(b *testing.B) {
 				}
 			}
 		})
-	}
-}
-
-func BenchmarkAppendArgs(b *testing.B) {
-	args := list("message", "lobby", "hello, how are you today?", 7, true)
-	buf := make([]byte, 0, 128)
-	b.ReportAllocs()
-	for b.Loop() {
-		var err error
-		if buf, _, err = sio.AppendArgs(buf[:0], args...); err != nil {
-			b.Fatal(err)
-		}
 	}
 }
 

@@ -1,0 +1,204 @@
+// Package benchpage shows reports of the load generator as an HTML page that
+// needs nothing but itself: no script, no font, no image from elsewhere. It
+// follows the reader's light or dark theme, fits a phone, and prints.
+package benchpage
+
+import (
+	_ "embed" // the page
+	"fmt"
+	"html/template"
+	"io"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/socketeer-io/socketeer/internal/loadgen"
+)
+
+// Run is a report and where it comes from.
+type Run struct {
+	// Name tells the run from others in a comparison. Default: the servers'
+	// addresses.
+	Name string
+	// Command is the command line that repeats the run.
+	Command string
+	// Started is when it began. The zero time is not shown.
+	Started time.Time
+	// Machine is what it ran on: servers and generator, if they share one.
+	Machine Machine
+	// Report is the outcome; required.
+	Report *loadgen.Report
+}
+
+//go:embed page.html
+var source string
+
+var page = template.Must(template.New("page").Parse(source))
+
+// WriteHTML writes a page about one run, or one that compares several: with
+// one curve for each.
+func WriteHTML(w io.Writer, runs []Run) error {
+	if len(runs) == 0 {
+		return fmt.Errorf("socketeer: a page needs a run to show")
+	}
+	for _, run := range runs {
+		if run.Report == nil {
+			return fmt.Errorf("socketeer: run %q has no report", run.Name)
+		}
+	}
+	if err := page.Execute(w, newView(runs)); err != nil {
+		return fmt.Errorf("socketeer: writing the page: %w", err)
+	}
+	return nil
+}
+
+// view is what the page shows.
+type view struct {
+	Title    string
+	Subtitle string
+	Compared bool
+	Runs     []runView
+	Tiles    []tile     // of the only run
+	Bars     []barChart // of several
+	Charts   []*chart   // over time
+	Summary  []summaryRow
+	Colours  [colours]struct{}
+
+	Percentiles *chart // nil without latencies
+	Ranks       []string
+	Latencies   []latencies
+}
+
+// runView is a run in the legend, and what is told of it apart.
+type runView struct {
+	Index   int // of its colour
+	Name    string
+	Command string
+	Started string
+	Machine string
+	Notes   []note
+	Seconds [][]string // rows of the table of its course
+}
+
+// tile is a figure in large letters.
+type tile struct{ Name, Value, Unit string }
+
+// summaryRow has a value for each run.
+type summaryRow struct {
+	Name   string
+	Values []string
+}
+
+func newView(runs []Run) *view {
+	v := &view{Compared: len(runs) > 1}
+	for i, run := range runs {
+		v.Runs = append(v.Runs, newRunView(i, run))
+	}
+	v.Title = clean(runs[0].Report.Rows()[0].Value)
+	v.Subtitle = strings.Join(nonEmpty(v.Runs[0].Started, v.Runs[0].Machine), " · ")
+	if v.Compared {
+		v.Title, v.Subtitle = v.comparison(runs)
+		v.Bars = bars(runs, v.Runs)
+	} else {
+		v.Tiles = tiles(runs[0].Report)
+	}
+	v.Charts = charts(runs, v.Runs)
+	v.Percentiles, v.Latencies = byRank(runs, v.Runs)
+	for _, rank := range ranks {
+		v.Ranks = append(v.Ranks, rank.name)
+	}
+	v.Summary = summary(runs)
+	return v
+}
+
+// comparison is the title of several runs, and what they share.
+func (v *view) comparison(runs []Run) (title, subtitle string) {
+	compared := fmt.Sprintf("%d runs compared", len(runs))
+	title, machine := v.Title, v.Runs[0].Machine
+	for i, run := range runs {
+		if compared != "" && clean(run.Report.Rows()[0].Value) != title {
+			title, compared = compared, ""
+		}
+		if v.Runs[i].Machine != machine {
+			machine = ""
+		}
+	}
+	return title, strings.Join(nonEmpty(compared, v.Runs[0].Started, machine), " · ")
+}
+
+func newRunView(i int, run Run) runView {
+	v := runView{
+		Index:   i % colours,
+		Name:    clean(run.Name),
+		Command: clean(run.Command),
+		Machine: clean(run.Machine.String()),
+		Notes:   notes(run.Report),
+	}
+	if v.Name == "" {
+		v.Name = clean(strings.Join(run.Report.Addrs, ", "))
+	}
+	if !run.Started.IsZero() {
+		v.Started = run.Started.Format("2 January 2006, 15:04 MST")
+	}
+	if l := run.Report.Load; l != nil {
+		v.Seconds = seconds(l.Series)
+	}
+	return v
+}
+
+// seconds are the rows of the table of a course. What was not measured is
+// empty.
+func seconds(series []loadgen.Second) [][]string {
+	var rows [][]string
+	for _, s := range series {
+		var row []string
+		for i, v := range []float64{s.At, s.PerSecond, s.P50, s.P99, s.ServerCores, float64(s.ServerKiB) / 1024, s.GeneratorCores} {
+			text := ""
+			if v != 0 || i < 2 {
+				text = decimal(v)
+			}
+			row = append(row, text)
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+// summary lines up the rows of all reports. A row that a report does not have
+// is empty for it.
+func summary(runs []Run) []summaryRow {
+	var rows []summaryRow
+	at := map[string]int{}
+	for i, run := range runs {
+		for _, r := range run.Report.Rows() {
+			k, ok := at[r.Name]
+			if !ok {
+				k = len(rows)
+				at[r.Name] = k
+				rows = append(rows, summaryRow{Name: clean(r.Name), Values: make([]string, len(runs))})
+			}
+			rows[k].Values[i] = clean(r.Value)
+		}
+	}
+	return rows
+}
+
+// clean takes out of a text what no page may contain.
+func clean(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r != '\n' && unicode.IsControl(r) || r == 0xfffe || r == 0xffff {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, strings.ToValidUTF8(s, string(unicode.ReplacementChar)))
+}
+
+func nonEmpty(list ...string) []string {
+	var kept []string
+	for _, s := range list {
+		if s != "" {
+			kept = append(kept, s)
+		}
+	}
+	return kept
+}

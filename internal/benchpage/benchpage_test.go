@@ -1,0 +1,325 @@
+package benchpage_test
+
+import (
+	"bytes"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/socketeer-io/socketeer/internal/benchpage"
+	"github.com/socketeer-io/socketeer/internal/loadgen"
+)
+
+// paced is the report of a run of n seconds, the first of which are warm-up.
+func paced(n, warmup int) *loadgen.Report {
+	l := &loadgen.Load{
+		Seconds: float64(n), Sent: 4000, Messages: 399_900, PerSecond: 19_995,
+		Expected: 480_000, Received: 480_000,
+		Latency:   loadgen.Latency{Mean: 3.41, P50: 1.07, P90: 2.92, P99: 52.9, P999: 179, Max: 198},
+		Server:    &loadgen.CPU{Seconds: 3.31, Cores: 0.17, PerMessageMicros: 8.28},
+		Generator: loadgen.CPU{Seconds: 2.4, Cores: 0.12, PerMessageMicros: 6},
+	}
+	for i := range n {
+		s := loadgen.Second{At: float64(i + 1), PerSecond: 20_000 + float64(i%3), ServerCores: 0.16, ServerKiB: 30 << 10, GeneratorCores: 0.12}
+		if i >= warmup {
+			s.P50, s.P99 = 1.1, 4.5+float64(i%5)
+		}
+		l.Series = append(l.Series, s)
+	}
+	return &loadgen.Report{
+		Mode: loadgen.Rooms, Addrs: []string{"127.0.0.1:3000"}, Conns: 2000, Room: 100, Rooms: 20, Rate: 20_000, Payload: 64,
+		Accept: loadgen.Accept{Seconds: 0.283, PerSecond: 7075},
+		Memory: &loadgen.Memory{BeforeKiB: 17_756, ConnectedKiB: 29_976, PerConnectionKiB: 6.11},
+		Load:   l,
+	}
+}
+
+// element is a part of a page.
+type element struct {
+	name  string
+	attrs map[string]string
+	text  string
+}
+
+// read parses a page, which is XML, too.
+func read(t *testing.T, runs ...benchpage.Run) (elements []element, text string) {
+	t.Helper()
+	var b bytes.Buffer
+	if err := benchpage.WriteHTML(&b, runs); err != nil {
+		t.Fatal(err)
+	}
+	var all strings.Builder
+	var open []int
+	for d := xml.NewDecoder(&b); ; {
+		token, err := d.Token()
+		if errors.Is(err, io.EOF) {
+			return elements, all.String()
+		}
+		if err != nil {
+			t.Fatalf("not a page: %v", err)
+		}
+		switch token := token.(type) {
+		case xml.StartElement:
+			e := element{name: token.Name.Local, attrs: map[string]string{}}
+			for _, a := range token.Attr {
+				e.attrs[a.Name.Local] = a.Value
+			}
+			open = append(open, len(elements))
+			elements = append(elements, e)
+		case xml.EndElement:
+			open = open[:len(open)-1]
+		case xml.CharData:
+			if len(open) > 0 {
+				elements[open[len(open)-1]].text += string(token)
+				all.Write(token)
+			}
+		}
+	}
+}
+
+// count is how many elements have this name, and a class that begins so.
+func count(elements []element, name, class string) (n int) {
+	for _, e := range elements {
+		if e.name == name && strings.HasPrefix(e.attrs["class"], class) {
+			n++
+		}
+	}
+	return n
+}
+
+func texts(elements []element, name string) (list []string) {
+	for _, e := range elements {
+		if e.name == name {
+			list = append(list, strings.TrimSpace(e.text))
+		}
+	}
+	return list
+}
+
+func contains(t *testing.T, text string, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		if !strings.Contains(text, part) {
+			t.Errorf("the page says nothing of %q", part)
+		}
+	}
+}
+
+var machine = benchpage.Machine{Cores: 2, CPU: "EPYC", Kernel: "Linux 6.18", Go: "1.26"}
+
+func TestOneRun(t *testing.T) {
+	elements, text := read(t, benchpage.Run{
+		Command: "socketeer bench --mode rooms", Machine: machine, Report: paced(20, 4),
+		Started: time.Date(2026, 11, 25, 10, 30, 0, 0, time.UTC),
+	})
+	contains(t, text,
+		"rooms, 20 of 100, 20,000/s asked for", "25 November 2026, 10:30 UTC · 2 cores EPYC · Linux 6.18 · Go 1.26",
+		"socketeer bench --mode rooms",
+		"19,995", "52.9", "8.28", "6.11", "7,075", // in large letters
+		"All 480,000 messages arrived",
+		"p99.9", "179", "3.41", // by percentile
+		"0 of 480,000", // the summary
+	)
+	want := []string{"Throughput", "Latency", "CPU", "Memory of the servers", "By percentile"}
+	if got := texts(elements, "figcaption"); !slices.Equal(got, want) {
+		t.Errorf("charts %q, want %q", got, want)
+	}
+	if got := count(elements, "path", "curve"); got != 1+2+2+1+1 {
+		t.Errorf("%d curves", got)
+	}
+	if got := count(elements, "rect", "shade"); got != 4 {
+		t.Errorf("%d charts with a warm-up", got)
+	}
+	if got := count(elements, "circle", "dot"); got != 20+2*16+2*20+20+5 {
+		t.Errorf("%d points", got)
+	}
+}
+
+// The page is all there is: nothing is loaded, nothing runs.
+func TestSelfContained(t *testing.T) {
+	elements, text := read(t, benchpage.Run{Report: paced(3, 1)})
+	for _, e := range elements {
+		if e.name == "script" || e.name == "link" || e.name == "img" {
+			t.Errorf("a %s", e.name)
+		}
+		for name, value := range e.attrs {
+			if name == "src" || name == "href" || strings.Contains(value, "//") {
+				t.Errorf("%s %s=%q", e.name, name, value)
+			}
+		}
+	}
+	for _, part := range []string{"url(", "@import", "http"} {
+		if strings.Contains(text, part) {
+			t.Errorf("%q", part)
+		}
+	}
+}
+
+func TestComparison(t *testing.T) {
+	odd := `<b>"x"</b> & ` + "\x01\xff"
+	other := paced(10, 4)
+	other.Load.Latency.P99 = 105.8
+	other.Rate = 0
+	other.Inflight = 3
+	elements, text := read(t,
+		benchpage.Run{Name: "ours", Machine: machine, Report: paced(20, 4)},
+		benchpage.Run{Name: odd, Command: odd, Machine: machine, Report: other})
+	contains(t, text, "2 runs compared", `<b>"x"</b> & `+"\ufffd\ufffd", "20,000/s asked for", "saturated with 3 in flight", "106")
+	want := []string{
+		"throughput", "latency p50", "latency p99", "server CPU per message", "memory per connection", "connections accepted",
+		"Throughput", "Latency, p50", "Latency, p99", "CPU of the servers", "CPU of the generator", "Memory of the servers", "By percentile",
+	}
+	if got := texts(elements, "figcaption"); !slices.Equal(got, want) {
+		t.Errorf("figures %q, want %q", got, want)
+	}
+	for class := range 2 {
+		if got := count(elements, "path", fmt.Sprint("curve c", class)); got != 7 {
+			t.Errorf("run %d has %d curves", class, got)
+		}
+	}
+	if _, text = read(t, benchpage.Run{Name: "a", Report: paced(3, 1)}, benchpage.Run{Name: "b", Report: paced(3, 1)}); !strings.Contains(text, "20,000/s asked for, 64 bytes") {
+		t.Error("what is common is not the title")
+	}
+}
+
+func TestNotes(t *testing.T) {
+	r := paced(3, 1)
+	r.Lost, r.LostWhy = 7, "connection reset by peer"
+	r.Load.Missing, r.Load.Misordered, r.Load.Duplicated, r.Load.Foreign = 1234, 2, 3, 4
+	r.Load.Missed, r.Load.OtherCores = 5, 0.75
+	_, text := read(t, benchpage.Run{Report: r})
+	contains(t, text, "7 connections were lost: connection reset by peer", "1,234 messages are missing, of 480,000",
+		"2 messages came out of order", "3 messages came twice", "4 messages came that this run had not asked for",
+		"5 sends were missed", "Other processes took 0.75 cores")
+	if strings.Contains(text, "arrived, once") {
+		t.Error("and yet all is well")
+	}
+}
+
+func TestIdle(t *testing.T) {
+	r := paced(0, 0)
+	r.Mode, r.Load = loadgen.Idle, nil
+	elements, text := read(t, benchpage.Run{Report: r})
+	contains(t, text, "idle", "6.11", "7,075", "No connection was lost")
+	if n := count(elements, "svg", ""); n != 0 {
+		t.Errorf("%d charts of nothing", n)
+	}
+}
+
+// A course may be too short for a line.
+func TestShortCourses(t *testing.T) {
+	for n := range 4 {
+		t.Run(strconv.Itoa(n), func(t *testing.T) {
+			elements, text := read(t, benchpage.Run{Report: paced(n, 0)})
+			if strings.Contains(text, "NaN") || strings.Contains(text, "Inf") {
+				t.Error("something is no number")
+			}
+			placed(t, elements)
+			charts := 5
+			if n == 0 {
+				charts = 1 // the percentiles
+			}
+			if got := count(elements, "svg", ""); got != charts {
+				t.Errorf("%d charts", got)
+			}
+			marked := 0
+			for _, e := range elements {
+				if strings.HasSuffix(e.attrs["class"], " marked") {
+					marked++
+				}
+			}
+			want := 5
+			if n == 1 {
+				want += 6
+			}
+			if marked != want {
+				t.Errorf("%d points to be seen, want %d", marked, want)
+			}
+		})
+	}
+}
+
+// placed holds everything that is drawn to its picture.
+func placed(t *testing.T, elements []element) {
+	t.Helper()
+	for _, e := range elements {
+		for _, name := range []string{"x", "y", "x1", "x2", "y1", "y2", "cx", "cy", "width", "height", "d"} {
+			value, ok := e.attrs[name]
+			if !ok {
+				continue
+			}
+			numbers := strings.FieldsFunc(value, func(r rune) bool { return r == 'M' || r == 'L' || r == ' ' })
+			for _, number := range numbers {
+				if v, err := strconv.ParseFloat(number, 64); err != nil || !(v >= 0 && v <= 480) {
+					t.Fatalf("%s %s=%.200q", e.name, name, value)
+				}
+			}
+		}
+	}
+}
+
+func FuzzWriteHTML(f *testing.F) {
+	odd := []float64{0, math.Copysign(0, -1), -1, 1e-300, 5e-324, 1e15, 1e300, math.MaxFloat64, math.NaN(), math.Inf(1), math.Inf(-1)}
+	for i, v := range odd {
+		f.Add("name", "bench", v, 1.0, odd[(i+3)%len(odd)], uint64(i))
+		f.Add("\x00\xff<script>", "</pre>&\u202e\x1b", 1.0, v, v, uint64(math.MaxUint64))
+	}
+	f.Fuzz(func(t *testing.T, name, command string, a, b, c float64, n uint64) {
+		r := paced(4, 1)
+		r.Addrs = []string{name, command}
+		r.Lost, r.LostWhy = int(n>>1), name
+		r.Rate, r.Memory.PerConnectionKiB, r.Accept.PerSecond = a, b, c
+		l := r.Load
+		l.Missing, l.Missed, l.Messages, l.OtherCores = n, n, n, c
+		l.PerSecond, l.Server.PerMessageMicros, l.Latency = b, c, loadgen.Latency{Mean: a, P50: b, P90: c, P99: a, P999: b, Max: c}
+		l.Series[1] = loadgen.Second{At: a, PerSecond: b, P50: c, P99: a, ServerCores: b, ServerKiB: int64(n), GeneratorCores: c}
+		l.Series[2].At, l.Series[2].P50, l.Series[3].P50 = b, c, a
+		run := benchpage.Run{Name: name, Command: command, Machine: benchpage.Machine{Cores: int(n), CPU: name, Kernel: command}, Report: r}
+		for _, runs := range [][]benchpage.Run{{run}, {run, {Report: paced(2, 0)}, run}} {
+			elements, _ := read(t, runs...)
+			placed(t, elements)
+			if count(elements, "script", "") > 0 {
+				t.Error("a script")
+			}
+		}
+	})
+}
+
+func TestRefuses(t *testing.T) {
+	for name, runs := range map[string][]benchpage.Run{"no run": nil, "no report": {{Name: "empty"}}} {
+		if err := benchpage.WriteHTML(io.Discard, runs); err == nil || !strings.HasPrefix(err.Error(), "socketeer: ") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	broken := errors.New("no room left")
+	if err := benchpage.WriteHTML(failing{broken}, []benchpage.Run{{Report: paced(3, 1)}}); !errors.Is(err, broken) {
+		t.Errorf("got %v", err)
+	}
+}
+
+type failing struct{ err error }
+
+func (w failing) Write([]byte) (int, error) { return 0, w.err }
+
+func TestMachine(t *testing.T) {
+	for want, m := range map[string]benchpage.Machine{
+		"":                                    {},
+		"2 cores EPYC · Linux 6.18 · Go 1.26": machine,
+		"1 core":                              {Cores: 1},
+		"Xeon · Go 1.26":                      {CPU: "Xeon", Go: "1.26"},
+	} {
+		if got := m.String(); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	if m := benchpage.ThisMachine(); m.Cores == 0 || m.CPU == "" || m.Kernel == "" || m.Go == "" {
+		t.Errorf("got %+v", m)
+	}
+}

@@ -1,0 +1,163 @@
+package benchpage
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/socketeer-io/socketeer/internal/loadgen"
+)
+
+// figure is a number that a run is judged by.
+type figure struct {
+	name, unit string
+	of         func(r *loadgen.Report) (v float64, ok bool)
+}
+
+var figures = []figure{
+	{"throughput", "/s", ofLoad(func(l *loadgen.Load) float64 { return l.PerSecond })},
+	{"latency p50", "ms", ofLoad(func(l *loadgen.Load) float64 { return l.Latency.P50 })},
+	{"latency p99", "ms", ofLoad(func(l *loadgen.Load) float64 { return l.Latency.P99 })},
+	{"server CPU per message", "µs", func(r *loadgen.Report) (float64, bool) {
+		if r.Load == nil || r.Load.Server == nil {
+			return 0, false
+		}
+		return r.Load.Server.PerMessageMicros, true
+	}},
+	{"memory per connection", "KiB", func(r *loadgen.Report) (float64, bool) {
+		if r.Memory == nil {
+			return 0, false
+		}
+		return r.Memory.PerConnectionKiB, true
+	}},
+	{"connections accepted", "/s", func(r *loadgen.Report) (float64, bool) { return r.Accept.PerSecond, true }},
+}
+
+func ofLoad(f func(*loadgen.Load) float64) func(*loadgen.Report) (float64, bool) {
+	return func(r *loadgen.Report) (float64, bool) {
+		if r.Load == nil {
+			return 0, false
+		}
+		return f(r.Load), true
+	}
+}
+
+// tiles are the figures of one run.
+func tiles(r *loadgen.Report) []tile {
+	var list []tile
+	for _, f := range figures {
+		if v, ok := f.of(r); ok && drawable(v) {
+			list = append(list, tile{f.name, loadgen.Decimal(v), f.unit})
+		}
+	}
+	return list
+}
+
+// barChart compares one figure of several runs.
+type barChart struct {
+	Name, Unit string
+	Bars       []bar
+}
+
+type bar struct {
+	Index int // of the run's colour
+	Name  string
+	Value string
+	Width string // of 100
+}
+
+// bars compares the figures that at least two runs have.
+func bars(runs []Run, views []runView) []barChart {
+	var list []barChart
+	for _, f := range figures {
+		c := barChart{Name: f.name, Unit: f.unit}
+		var most float64
+		for _, run := range runs {
+			if v, ok := f.of(run.Report); ok && drawable(v) {
+				most = max(most, v)
+			}
+		}
+		for i, run := range runs {
+			v, ok := f.of(run.Report)
+			if !ok || !drawable(v) {
+				continue
+			}
+			width := 0.0
+			if most > 0 {
+				width = 100 * max(v, 0) / most
+			}
+			c.Bars = append(c.Bars, bar{views[i].Index, views[i].Name, loadgen.Decimal(v), coordinate(width)})
+		}
+		if len(c.Bars) > 1 {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// note says something of a run that its reader must know.
+type note struct {
+	Good bool
+	Text string
+}
+
+// otherCores is how much other processes may take before a run is doubtful.
+const otherCores = 0.1
+
+// notes are a run's faults, or that it has none.
+func notes(r *loadgen.Report) []note {
+	var list []note
+	fault := func(format string, args ...any) { list = append(list, note{Text: clean(fmt.Sprintf(format, args...))}) }
+	if r.Lost > 0 {
+		fault("%s connections were lost: %s.", number(r.Lost), r.LostWhy)
+	}
+	l := r.Load
+	if l == nil {
+		if len(list) == 0 {
+			list = append(list, note{Good: true, Text: "No connection was lost."})
+		}
+		return list
+	}
+	for _, f := range []struct {
+		n    uint64
+		text string
+	}{
+		{l.Missing, "messages are missing, of " + number(l.Expected)},
+		{l.Misordered, "messages came out of order"},
+		{l.Duplicated, "messages came twice"},
+		{l.Foreign, "messages came that this run had not asked for"},
+	} {
+		if f.n > 0 {
+			fault("%s %s.", number(f.n), f.text)
+		}
+	}
+	if len(list) == 0 {
+		list = append(list, note{Good: true, Text: fmt.Sprintf("All %s messages arrived, once and in order; no connection was lost.", number(l.Expected))})
+	}
+	if l.Missed > 0 {
+		fault("%s sends were missed: they could not leave within a second of when they were due. Latency does not count them.", number(l.Missed))
+	}
+	if l.OtherCores > otherCores {
+		fault("Other processes took %.2f cores meanwhile. Latency and throughput are worse than they would be.", l.OtherCores)
+	}
+	return list
+}
+
+// number writes a whole number with commas.
+func number[T int | uint64](n T) string {
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// drawable reports whether v has a place on a scale.
+func drawable(v float64) bool { return math.Abs(v) <= 1e15 } // and is a number
+
+// decimal writes a number, if it is one.
+func decimal(v float64) string {
+	if !drawable(v) {
+		return "–"
+	}
+	return loadgen.Decimal(v)
+}
