@@ -385,13 +385,16 @@ func (s *Server) originAllowed(r *http.Request, q query) bool {
 
 // open makes a session, with its handshake packet queued. ws is nil for
 // polling.
-func (s *Server) open(r *http.Request, q query, id string, ws *wsconn.Conn) (*Conn, error) {
+func (s *Server) open(r *http.Request, q query, id string, ws *wsconn.Accepted) (*Conn, error) {
 	if !s.begin() {
 		return nil, ErrClosed
 	}
-	c := &Conn{srv: s, id: id, req: newRequest(r), ws: ws, shard: s.serial.Add(1), base64: q.base64}
+	c := &Conn{srv: s, id: id, req: newRequest(r), shard: s.serial.Add(1), base64: q.base64}
 	var upgrades []string
-	if ws == nil {
+	if ws != nil {
+		c.ws = ws.Conn
+		c.out.push(rawFrame(ws.Response)) // leaves together with the handshake
+	} else {
 		c.poll = &polling{}
 		if !s.o.NoUpgrades && slices.Contains(s.o.Transports, websocket) {
 			upgrades = []string{websocket}

@@ -10,22 +10,22 @@ import (
 )
 
 // accept upgrades the request, with the headers the application wants.
-func (s *Server) accept(w http.ResponseWriter, r *http.Request, initial bool) (*wsconn.Conn, []byte, error) {
+func (s *Server) accept(w http.ResponseWriter, r *http.Request, initial bool) (*wsconn.Accepted, error) {
 	o := wsconn.Options{Limit: s.o.MaxPayload, Deflate: s.o.PerMessageDeflate != nil}
 	if s.o.Headers != nil || s.o.InitialHeaders != nil {
 		o.Header = http.Header{}
 		s.headers(o.Header, r, initial)
 	}
-	ws, early, err := wsconn.Upgrade(w, r, o)
+	ws, err := wsconn.Upgrade(w, r, o)
 	if err == nil && len(s.pollers) > 0 {
 		ws.Take(s.pollers[int(s.serial.Add(1))%len(s.pollers)])
 	}
-	return ws, early, err
+	return ws, err
 }
 
 // openWebSocket starts a session on WebSocket.
 func (s *Server) openWebSocket(w http.ResponseWriter, r *http.Request, q query, id string) {
-	ws, early, err := s.accept(w, r, true)
+	ws, err := s.accept(w, r, true)
 	if err != nil {
 		s.refused(r, &ConnectionError{Code: BadRequest, Name: "TRANSPORT_HANDSHAKE_ERROR", Err: err})
 		return
@@ -35,7 +35,7 @@ func (s *Server) openWebSocket(w http.ResponseWriter, r *http.Request, q query, 
 		_ = ws.Close()
 		return
 	}
-	c.serve(ws, early, (*reader)(c))
+	c.serve(ws.Conn, ws.Early, (*reader)(c))
 }
 
 // serve has a poller read the connection, or a fresh goroutine: the caller's
@@ -132,14 +132,19 @@ func (c *Conn) upgrade(w http.ResponseWriter, r *http.Request) {
 	p.candidate = cand
 	c.mu.Unlock()
 
-	ws, early, err := c.srv.accept(w, r, false)
+	ws, err := c.srv.accept(w, r, false)
 	if err != nil {
 		cand.drop()
 		c.srv.refused(r, &ConnectionError{Code: BadRequest, Name: "TRANSPORT_HANDSHAKE_ERROR", Err: err})
 		return
 	}
+	if err := writeNow(ws.Conn, ws.Response); err != nil {
+		cand.drop()
+		_ = ws.Close()
+		return
+	}
 	c.mu.Lock()
-	cand.ws = ws
+	cand.ws = ws.Conn
 	cand.timeout = time.AfterFunc(c.srv.o.UpgradeTimeout, cand.abort)
 	open := c.state == stateOpen
 	c.mu.Unlock()
@@ -148,7 +153,7 @@ func (c *Conn) upgrade(w http.ResponseWriter, r *http.Request) {
 		_ = ws.Close()
 		return
 	}
-	c.serve(ws, early, cand)
+	c.serve(ws.Conn, ws.Early, cand)
 }
 
 // Read implements wsconn.Handler.
@@ -242,7 +247,7 @@ func (u *candidate) Ping(payload []byte) error {
 // probe answers the probe, and sets a waiting poll free: the client ends
 // polling before it upgrades.
 func (u *candidate) probe() error {
-	if err := u.answer(); err != nil {
+	if err := writeNow(u.ws, wsconn.AppendFrame(nil, []byte("3probe"), false)); err != nil {
 		return err
 	}
 	c := u.c
@@ -256,14 +261,13 @@ func (u *candidate) probe() error {
 	return nil
 }
 
-// answer sends the probe's answer: the first bytes on this WebSocket, which the
-// kernel has room for.
-func (u *candidate) answer() error {
-	write := u.ws.Write
-	if u.ws.CanTry() {
-		write = u.ws.TryWrite
+// writeNow writes the first few bytes on a WebSocket, which the kernel has room
+// for.
+func writeNow(ws *wsconn.Conn, b []byte) error {
+	write := ws.Write
+	if ws.CanTry() {
+		write = ws.TryWrite
 	}
-	b := wsconn.AppendFrame(nil, []byte("3probe"), false)
 	if n, err := write(b); err != nil || n < len(b) {
 		return errors.Join(errNotProbe, err)
 	}

@@ -1,6 +1,8 @@
 package wsconn
 
 import (
+	"bufio"
+	"bytes"
 	"errors"
 	"io"
 	"net"
@@ -61,24 +63,37 @@ type Conn struct {
 	closed bool       // guarded by mu
 }
 
+// Accepted is a WebSocket whose handshake has succeeded.
+type Accepted struct {
+	*Conn
+	// Response is the HTTP response, which has not been sent: it is to be
+	// written first, and may leave together with what follows.
+	Response []byte
+	// Early is what the client has sent already, which the reader wants first.
+	Early []byte
+}
+
 // Upgrade accepts a WebSocket handshake. When it fails, the refusal has been
 // written and the connection closed. The request's goroutine should return
-// soon after a success, for it holds the HTTP server's buffers: bytes the
-// client sent early are in the returned slice, which the reader wants first.
-func Upgrade(w http.ResponseWriter, r *http.Request, o Options) (c *Conn, early []byte, err error) {
+// soon after a success, for it holds the HTTP server's buffers.
+func Upgrade(w http.ResponseWriter, r *http.Request, o Options) (*Accepted, error) {
 	var u ws.HTTPUpgrader
 	u.Header = o.Header
-	c = &Conn{}
+	c := &Conn{}
 	if o.Deflate {
 		u.Negotiate = negotiate(&c.deflate)
 	}
-	nc, rw, _, err := u.Upgrade(r, w)
+	held := holds.Get().(*hold)
+	defer held.free()
+	nc, rw, _, err := u.Upgrade(r, holder{w, held})
 	if err != nil {
 		if nc != nil {
+			_, _ = nc.Write(held.response.Bytes()) // err says it all
 			_ = nc.Close()
 		}
-		return nil, nil, err
+		return nil, err
 	}
+	var early []byte
 	if n := rw.Reader.Buffered(); n > 0 {
 		b, _ := rw.Reader.Peek(n)
 		early = append([]byte(nil), b...)
@@ -88,7 +103,40 @@ func Upgrade(w http.ResponseWriter, r *http.Request, o Options) (c *Conn, early 
 	if c.deflate {
 		c.p.flate = &deflater{}
 	}
-	return c, early, nil
+	return &Accepted{Conn: c, Response: bytes.Clone(held.response.Bytes()), Early: early}, nil
+}
+
+// hold keeps back what the WebSocket library writes.
+type hold struct {
+	response bytes.Buffer
+	w        *bufio.Writer
+}
+
+var holds = sync.Pool{New: func() any {
+	h := &hold{}
+	h.w = bufio.NewWriterSize(&h.response, 512)
+	return h
+}}
+
+func (h *hold) free() {
+	h.response.Reset()
+	holds.Put(h)
+}
+
+// holder is a ResponseWriter whose connection, once hijacked, is written to by
+// way of a hold.
+type holder struct {
+	http.ResponseWriter
+	held *hold
+}
+
+// Hijack implements http.Hijacker.
+func (h holder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	nc, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
+	if err != nil {
+		return nc, rw, err
+	}
+	return nc, bufio.NewReadWriter(rw.Reader, h.held.w), nil
 }
 
 // Deflate reports whether frames to this connection may be compressed.

@@ -56,10 +56,14 @@ func accepting(t *testing.T, o wsconn.Options) (conns <-chan accepted, addr stri
 	t.Helper()
 	ch := make(chan accepted, 16)
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c, early, err := wsconn.Upgrade(w, r, o)
-		if err == nil {
-			ch <- accepted{c, early}
+		c, err := wsconn.Upgrade(w, r, o)
+		if err != nil {
+			return
 		}
+		if _, err := c.Write(c.Response); err != nil {
+			t.Error(err)
+		}
+		ch <- accepted{c.Conn, c.Early}
 	}))
 	t.Cleanup(srv.Close)
 	return ch, srv.Listener.Addr().String()
