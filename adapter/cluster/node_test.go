@@ -523,6 +523,7 @@ func TestClosedNode(t *testing.T) {
 		if err := g[0].a.Join(t.Context(), "r"); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("join: %v", err)
 		}
+		synctest.Wait() // the others hear of it
 		want(t, "members left", len(g[1].Members()), 1)
 	})
 }

@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"bytes"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -132,8 +133,8 @@ func listener(t *testing.T) (addr string) {
 // freeRange returns the first of n ports in a row that are free now.
 func freeRange(t *testing.T, n int) int {
 	t.Helper()
-	for first := 20000 + os.Getpid()%5000; first < 32000; first += n {
-		if allFree(first, n) {
+	for range 100 {
+		if first := 20000 + rand.IntN(12000); allFree(first, n) {
 			return first
 		}
 	}
