@@ -27,6 +27,7 @@ type Node struct {
 	members   membership
 	io        *socketeer.Server
 	chat      *chat.Chat // nil unless that is the application
+	ballast   []byte     // only held
 
 	phase             atomic.Int32 // of type phase
 	public, operators *http.Server // operators may be nil
@@ -54,7 +55,7 @@ const (
 // Start starts a node and returns when it serves. The context bounds the
 // start. What it logs afterwards goes to log.
 func Start(ctx context.Context, cfg config.Config, log *slog.Logger) (*Node, error) {
-	n := &Node{cfg: cfg, log: log, failed: make(chan error, 2)}
+	n := &Node{cfg: cfg, log: log, failed: make(chan error, 2), ballast: newBallast()}
 	if err := n.start(ctx); err != nil {
 		return nil, errors.Join(err, n.cut())
 	}
