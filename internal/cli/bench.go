@@ -27,13 +27,14 @@ func newBenchCommand() *cobra.Command {
 		page   string
 	)
 	cmd := &cobra.Command{
-		Use:   "bench --addr HOST:PORT[,...] --mode idle|echo|rooms",
+		Use:   "bench --addr HOST:PORT[,...] --mode MODE",
 		Short: "Measure servers under load",
 		Long: `Measure servers that run the bench application (serve --app bench).
 
-idle   connects and holds: accept rate, memory per connection
-echo   sends and waits for the acknowledgement
-rooms  sends to rooms: every member gets every message
+idle       connects and holds: accept rate, memory per connection
+echo       sends and waits for the acknowledgement
+rooms      sends to rooms: every member gets every message
+broadcast  sends to one room of all connections
 
 With --rate, sends leave by the clock and latency counts from the time each was
 due; without it, the servers are kept as busy as they can be. The load
@@ -68,7 +69,7 @@ with the servers it is what they lack.`,
 	f := cmd.Flags()
 	f.SortFlags = false
 	f.StringSliceVar(&cfg.Addrs, "addr", nil, "servers, HOST:PORT[,HOST:PORT...]; connections are spread over them")
-	f.StringVar(&mode, "mode", "", "idle, echo or rooms")
+	f.StringVar(&mode, "mode", "", "idle, echo, rooms or broadcast")
 	f.IntVar(&cfg.Conns, "conns", 1000, "number of connections")
 	f.IntVar(&cfg.Room, "room", 100, "members per room")
 	f.Var(&rate, "rate", "deliveries (rooms) or messages (echo) a second, such as 50000/s or 50k; 0 saturates")

@@ -18,7 +18,12 @@ const (
 	Echo Mode = "echo"
 	// Rooms puts the connections into rooms and sends "say" to them.
 	Rooms Mode = "rooms"
+	// Broadcast is Rooms with one room of all connections.
+	Broadcast Mode = "broadcast"
 )
+
+// inRooms tells whether the connections join rooms and "say" is sent to them.
+func (m Mode) inRooms() bool { return m == Rooms || m == Broadcast }
 
 // Limits of a configuration.
 const (
@@ -44,14 +49,14 @@ type Config struct {
 	// Conns is the number of connections; required.
 	Conns int
 	// Room is the number of members a room, in Rooms; default 100. When it
-	// does not divide Conns, the last room is smaller.
+	// does not divide Conns, the last room is smaller. In Broadcast it is Conns.
 	Room int
-	// Rate is in deliveries a second in Rooms and messages a second in Echo.
+	// Rate is in deliveries a second in rooms and messages a second in Echo.
 	// Sends then leave by the clock, whatever the servers do, and latency
 	// counts from the time a send was due. 0 saturates instead: see Inflight.
 	Rate float64
 	// Inflight bounds a saturated run: messages on their way per connection
-	// in Echo (default 1), and per room in Rooms (default 3), where the next
+	// in Echo (default 1), and per room in rooms (default 3), where the next
 	// member sends when a sender got its own message back. Servers that join
 	// several messages in one write cost less per delivery the more there are:
 	// compare runs with the same number only.
@@ -68,9 +73,9 @@ type Config struct {
 	Payload int
 	// Warmup runs the load before the measured part; default none.
 	Warmup time.Duration
-	// Duration is the measured part; default 10 s in Echo and Rooms. In Idle
-	// it is the time the connections are held after memory was read, to see
-	// what heartbeats cost; default none.
+	// Duration is the measured part; default 10 s. In Idle it is the time the
+	// connections are held after memory was read, to see what heartbeats cost;
+	// default none.
 	Duration time.Duration
 	// Settle is waited in Idle before memory is read, so that garbage of the
 	// handshakes is gone; default 5 s.
@@ -93,6 +98,9 @@ type Config struct {
 // withDefaults returns c with its zero fields filled in.
 func (c Config) withDefaults() Config {
 	set(&c.Path, "/socket.io/")
+	if c.Mode == Broadcast {
+		c.Room = c.Conns
+	}
 	set(&c.Room, 100)
 	set(&c.Payload, 64)
 	set(&c.Settle, 5*time.Second)
@@ -103,10 +111,10 @@ func (c Config) withDefaults() Config {
 	if c.Mode != Idle {
 		set(&c.Duration, 10*time.Second)
 	}
-	switch c.Mode {
-	case Echo:
+	switch {
+	case c.Mode == Echo:
 		set(&c.Inflight, 1)
-	case Rooms:
+	case c.Mode.inRooms():
 		set(&c.Inflight, 3)
 	}
 	if c.Progress == nil {
@@ -124,9 +132,9 @@ func set[T comparable](field *T, value T) {
 
 func (c Config) validate() error {
 	switch c.Mode {
-	case Idle, Echo, Rooms:
+	case Idle, Echo, Rooms, Broadcast:
 	default:
-		return fmt.Errorf("socketeer: mode %q is none of idle, echo, rooms", c.Mode)
+		return fmt.Errorf("socketeer: mode %q is none of idle, echo, rooms, broadcast", c.Mode)
 	}
 	if len(c.Addrs) == 0 {
 		return errors.New("socketeer: no server address to put load on")
@@ -150,7 +158,7 @@ func (c Config) validate() error {
 			return fmt.Errorf("socketeer: number of %s is %d, must be at least %d", n.what, n.v, n.from)
 		}
 	}
-	if c.Mode == Rooms && c.Room > c.Conns {
+	if c.Mode.inRooms() && c.Room > c.Conns {
 		return fmt.Errorf("socketeer: a room of %d needs more than %d connections", c.Room, c.Conns)
 	}
 	if c.Loops > c.Conns {

@@ -4,7 +4,7 @@ package loadgen
 type place struct {
 	loop   int
 	target int // index into Config.Addrs
-	room   int // -1 outside Rooms
+	room   int // -1 when there are no rooms
 	slot   int // sender within the room, or -1: it only listens
 }
 
@@ -19,7 +19,7 @@ type plan struct {
 
 func newPlan(c Config) plan {
 	p := plan{conns: c.Conns, loops: c.Loops, targets: len(c.Addrs), senders: 1}
-	if c.Mode == Rooms {
+	if c.Mode.inRooms() {
 		p.room = c.Room
 		p.rooms = (c.Conns + c.Room - 1) / c.Room
 		p.senders = min(c.Room, MaxSenders)

@@ -26,7 +26,7 @@ type Report struct {
 	Accept Accept  `json:"accept"`
 	Memory *Memory `json:"memory,omitempty"` // with Config.PIDs
 	Hold   *Hold   `json:"hold,omitempty"`   // in Idle, with a duration
-	Load   *Load   `json:"load,omitempty"`   // in Echo and Rooms
+	Load   *Load   `json:"load,omitempty"`   // in the modes with a load
 
 	Lost    int    `json:"lost_connections"`
 	LostWhy string `json:"lost_why,omitempty"` // the first of them
@@ -176,7 +176,7 @@ func (r *Report) WriteTable(w io.Writer) error {
 func (r *Report) Rows() []Row {
 	t := table{}
 	what := "message"
-	if r.Mode == Rooms {
+	if r.Rooms > 0 {
 		what = "delivery"
 	}
 	t.row("mode", "%s", r.title())
@@ -207,10 +207,12 @@ func (r *Report) Rows() []Row {
 
 func (r *Report) title() string {
 	s := string(r.Mode)
-	if r.Mode == Rooms {
+	switch r.Mode {
+	case Rooms:
 		s += fmt.Sprintf(", %s of %s", count(r.Rooms), count(r.Room))
-	}
-	if r.Mode == Idle {
+	case Broadcast:
+		s += fmt.Sprintf(" to %s", count(r.Room))
+	case Idle:
 		return s
 	}
 	if r.Rate > 0 {

@@ -128,8 +128,8 @@ func checkLoad(t *testing.T, cfg loadgen.Config, r *loadgen.Report) {
 		return
 	}
 	perSend := 1.0
-	if cfg.Mode == loadgen.Rooms {
-		perSend = float64(cfg.Room)
+	if r.Room > 0 {
+		perSend = float64(r.Room)
 	}
 	if want := cfg.Rate * cfg.Duration.Seconds() / perSend; math.Abs(float64(l.Sent+l.Missed)-want) > 2 {
 		t.Errorf("sent %d and missed %d, want about %g", l.Sent, l.Missed, want)

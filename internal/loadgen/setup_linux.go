@@ -32,7 +32,7 @@ func newLoops(cfg *Config, clk clock) ([]*loop, error) {
 			return nil, err
 		}
 		loops[i] = &loop{
-			cfg: cfg, clock: clk, poll: poll, rooms: cfg.Mode == Rooms,
+			cfg: cfg, clock: clk, poll: poll, rooms: cfg.Mode.inRooms(),
 			number: i, sends: p.sends(cfg.Rate),
 			accept: acceptValue(),
 			enter:  appendFrame(nil, opText, nspEnter),
