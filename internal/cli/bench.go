@@ -35,6 +35,8 @@ idle       connects and holds: accept rate, memory per connection
 echo       sends and waits for the acknowledgement
 rooms      sends to rooms: every member gets every message
 broadcast  sends to one room of all connections
+direct     sends from one socket to one other, on another server when --addr has
+           several: by its id, or with --to-user by a room it alone has joined
 
 With --rate, sends leave by the clock and latency counts from the time each was
 due; without it, the servers are kept as busy as they can be. The load
@@ -69,17 +71,18 @@ with the servers it is what they lack.`,
 	f := cmd.Flags()
 	f.SortFlags = false
 	f.StringSliceVar(&cfg.Addrs, "addr", nil, "servers, HOST:PORT[,HOST:PORT...]; connections are spread over them")
-	f.StringVar(&mode, "mode", "", "idle, echo, rooms or broadcast")
+	f.StringVar(&mode, "mode", "", "idle, echo, rooms, broadcast or direct")
 	f.IntVar(&cfg.Conns, "conns", 1000, "number of connections")
 	f.IntVar(&cfg.Room, "room", 100, "members per room")
-	f.Var(&rate, "rate", "deliveries (rooms) or messages (echo) a second, such as 50000/s or 50k; 0 saturates")
+	f.BoolVar(&cfg.ToUser, "to-user", false, "in direct, send to a room of the partner's own instead of its id")
+	f.Var(&rate, "rate", "deliveries (in rooms) or messages a second, such as 50000/s or 50k; 0 saturates")
 	f.DurationVar(&cfg.Duration, "duration", 0, "measured time (default 10s; in idle: none, held after reading memory)")
 	f.DurationVar(&cfg.Warmup, "warmup", 2*time.Second, "load before the measured time")
 	f.IntVar(&cfg.Payload, "payload", 64, "bytes of data in a message")
 	f.IntSliceVar(&cfg.PIDs, "pid", nil, "server processes on this machine, PID[,PID...]: read their CPU time and memory")
 	f.BoolVar(&asJSON, "json", false, "print the report as JSON")
 	f.StringVar(&page, "html", "", "write the report as a page to this file, too")
-	f.IntVar(&cfg.Inflight, "inflight", 0, "messages on their way when saturating: per connection in echo (default 1), per room in rooms (default 3)")
+	f.IntVar(&cfg.Inflight, "inflight", 0, "messages on their way when saturating: per connection in echo and direct (default 1), per room (default 3)")
 	f.DurationVar(&cfg.Coalesce, "coalesce", 50*time.Microsecond, "when saturating, look away this long after few events (negative: never)")
 	f.DurationVar(&cfg.Settle, "settle", 5*time.Second, "wait before memory is read in idle")
 	f.DurationVar(&cfg.Drain, "drain", 5*time.Second, "wait for outstanding messages at the end")

@@ -20,6 +20,9 @@ const (
 	Rooms Mode = "rooms"
 	// Broadcast is Rooms with one room of all connections.
 	Broadcast Mode = "broadcast"
+	// Direct pairs the connections, on different servers when there are
+	// several, and sends "say" from each to its partner alone.
+	Direct Mode = "direct"
 )
 
 // inRooms tells whether the connections join rooms and "say" is sent to them.
@@ -51,12 +54,16 @@ type Config struct {
 	// Room is the number of members a room, in Rooms; default 100. When it
 	// does not divide Conns, the last room is smaller. In Broadcast it is Conns.
 	Room int
-	// Rate is in deliveries a second in rooms and messages a second in Echo.
+	// ToUser makes each connection join a room of its own, "user:" and a
+	// number, in Direct, and its partner sends to that. Otherwise a partner
+	// sends to the socket's id, a room that each socket is in from the start.
+	ToUser bool
+	// Rate is in deliveries a second in rooms, else in messages a second.
 	// Sends then leave by the clock, whatever the servers do, and latency
 	// counts from the time a send was due. 0 saturates instead: see Inflight.
 	Rate float64
 	// Inflight bounds a saturated run: messages on their way per connection
-	// in Echo (default 1), and per room in rooms (default 3), where the next
+	// in Echo and Direct (default 1), and per room in rooms (default 3), where the next
 	// member sends when a sender got its own message back. Servers that join
 	// several messages in one write cost less per delivery the more there are:
 	// compare runs with the same number only.
@@ -112,7 +119,7 @@ func (c Config) withDefaults() Config {
 		set(&c.Duration, 10*time.Second)
 	}
 	switch {
-	case c.Mode == Echo:
+	case c.Mode == Echo || c.Mode == Direct:
 		set(&c.Inflight, 1)
 	case c.Mode.inRooms():
 		set(&c.Inflight, 3)
@@ -121,6 +128,18 @@ func (c Config) withDefaults() Config {
 		c.Progress = func(Progress) {}
 	}
 	return c
+}
+
+// to says whom a run in Direct sends to.
+func (c Config) to() string {
+	s := "socket"
+	if c.ToUser {
+		s = "user"
+	}
+	if len(c.Addrs) > 1 {
+		s += " on another server"
+	}
+	return s
 }
 
 func set[T comparable](field *T, value T) {
@@ -132,9 +151,9 @@ func set[T comparable](field *T, value T) {
 
 func (c Config) validate() error {
 	switch c.Mode {
-	case Idle, Echo, Rooms, Broadcast:
+	case Idle, Echo, Rooms, Broadcast, Direct:
 	default:
-		return fmt.Errorf("socketeer: mode %q is none of idle, echo, rooms, broadcast", c.Mode)
+		return fmt.Errorf("socketeer: mode %q is none of idle, echo, rooms, broadcast, direct", c.Mode)
 	}
 	if len(c.Addrs) == 0 {
 		return errors.New("socketeer: no server address to put load on")
@@ -160,6 +179,12 @@ func (c Config) validate() error {
 	}
 	if c.Mode.inRooms() && c.Room > c.Conns {
 		return fmt.Errorf("socketeer: a room of %d needs more than %d connections", c.Room, c.Conns)
+	}
+	if c.Mode == Direct && (c.Conns%2 != 0 || c.Loops > c.Conns/2) {
+		return fmt.Errorf("socketeer: %d connections on %d event loops: direct needs pairs, and one for each loop", c.Conns, c.Loops)
+	}
+	if c.ToUser && c.Mode != Direct {
+		return fmt.Errorf("socketeer: sending to users is for direct, not %s", c.Mode)
 	}
 	if c.Loops > c.Conns {
 		return fmt.Errorf("socketeer: %d event loops for %d connections", c.Loops, c.Conns)

@@ -18,6 +18,7 @@ var (
 	AppendFrame     = appendFrame
 	UpgradeResponse = upgradeResponse
 	AcceptValue     = acceptValue
+	StringField     = stringField
 )
 
 func NextFrame(b []byte, limit int) (op byte, payload []byte, n int, err error) {
@@ -28,6 +29,13 @@ func NextFrame(b []byte, limit int) (op byte, payload []byte, n int, err error) 
 // NewTemplate returns a frame and where its stamp is.
 func NewTemplate(before, after string, size int) (wire, stamp []byte) {
 	t := newTemplate(before, after, size)
+	return t.wire, t.stamp
+}
+
+// NewSay returns a message to a room, sent on to another.
+func NewSay(room, other string, size int) (wire, stamp []byte) {
+	t := newSay(room, size)
+	t.readdress(other, size)
 	return t.wire, t.stamp
 }
 

@@ -78,7 +78,9 @@ type loop struct {
 	// immutable once set up
 	cfg    *Config
 	clock  clock
-	rooms  bool
+	rooms  bool   // connections send "say", not "echo"
+	direct bool   // and their partners get it
+	joins  bool   // each joins a room once it is in the namespace
 	accept []byte // Sec-WebSocket-Accept to expect
 	enter  []byte // frame: into the namespace
 	pong   []byte // frame: answer to a heartbeat

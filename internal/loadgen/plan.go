@@ -12,17 +12,22 @@ type place struct {
 // loop as long as there are enough rooms for all loops, and its members are
 // spread over the servers.
 type plan struct {
-	conns, room, rooms int
+	conns, room, rooms int // a pair is a room of two
 	loops, targets     int
-	senders            int // at most, per room
+	senders            int     // at most, per room
+	perSend            float64 // messages or deliveries that come from one send, on average
 }
 
 func newPlan(c Config) plan {
-	p := plan{conns: c.Conns, loops: c.Loops, targets: len(c.Addrs), senders: 1}
-	if c.Mode.inRooms() {
+	p := plan{conns: c.Conns, loops: c.Loops, targets: len(c.Addrs), senders: 1, perSend: 1}
+	switch {
+	case c.Mode == Direct:
+		p.room, p.rooms, p.senders = 2, c.Conns/2, 2
+	case c.Mode.inRooms():
 		p.room = c.Room
 		p.rooms = (c.Conns + c.Room - 1) / c.Room
 		p.senders = min(c.Room, MaxSenders)
+		p.perSend = float64(c.Conns) / float64(p.rooms)
 	}
 	return p
 }
@@ -50,9 +55,4 @@ func (p plan) place(i int) place {
 }
 
 // sends returns how many messages a second make the rate asked for.
-func (p plan) sends(rate float64) float64 {
-	if p.rooms == 0 {
-		return rate
-	}
-	return rate * float64(p.rooms) / float64(p.conns)
-}
+func (p plan) sends(rate float64) float64 { return rate / p.perSend }

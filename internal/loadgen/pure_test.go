@@ -60,6 +60,37 @@ func TestTemplate(t *testing.T) {
 	}
 }
 
+func TestSayIsReaddressed(t *testing.T) {
+	for _, size := range []int{loadgen.MinPayload, 64, 200, loadgen.MaxPayload} {
+		for _, room := range []string{"", "r", "room", strings.Repeat("x", 200)} {
+			wire, at := loadgen.NewSay("dest", room, size)
+			loadgen.NewStamp(5, 6, 7, 8).Put(at)
+			_, payload := unmask(t, wire)
+			var args []string
+			if err := json.Unmarshal(payload[2:], &args); err != nil || args[0] != "say" || args[1] != room {
+				t.Fatalf("size %d: %v in %q", size, err, payload)
+			}
+			if s, ok := loadgen.ReadStamp([]byte(args[2])); !ok || s != loadgen.NewStamp(5, 6, 7, 8) || len(args[2]) != size {
+				t.Errorf("size %d: data of %d bytes, stamp %+v, %v", size, len(args[2]), s, ok)
+			}
+		}
+	}
+}
+
+func TestPlanPairs(t *testing.T) {
+	c := loadgen.Config{Mode: loadgen.Direct, Conns: 100, Loops: 3, Addrs: make([]string, 3)}
+	places, sends := loadgen.Places(c)
+	for i := 0; i < len(places); i += 2 {
+		a, b := places[i], places[i+1]
+		if a.Loop != b.Loop || a.Target == b.Target || a.Room != b.Room || a.Slot != 0 || b.Slot != 1 {
+			t.Errorf("pair %+v, %+v", a, b)
+		}
+	}
+	if sends != 1 {
+		t.Errorf("one message a second takes %g sends", sends)
+	}
+}
+
 func TestUpgradeResponse(t *testing.T) {
 	accept := loadgen.AcceptValue()
 	good := "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: " + string(accept) + "\r\n\r\n"

@@ -20,6 +20,7 @@ type Report struct {
 	Rooms    int      `json:"rooms,omitempty"`    // number of rooms
 	Rate     float64  `json:"rate,omitempty"`     // deliveries or messages a second asked for; 0: saturated
 	Inflight int      `json:"inflight,omitempty"` // per connection or room, when saturated
+	To       string   `json:"to,omitempty"`       // in Direct: "socket" or "user", and " on another server"
 	Payload  int      `json:"payload_bytes"`
 	Loops    int      `json:"loops"`
 
@@ -212,6 +213,8 @@ func (r *Report) title() string {
 		s += fmt.Sprintf(", %s of %s", count(r.Rooms), count(r.Room))
 	case Broadcast:
 		s += fmt.Sprintf(" to %s", count(r.Room))
+	case Direct:
+		s += " to one " + r.To
 	case Idle:
 		return s
 	}

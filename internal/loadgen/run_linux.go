@@ -73,6 +73,9 @@ func (r *run) do(ctx context.Context) (*Report, error) {
 		Mode: r.cfg.Mode, Addrs: r.cfg.Addrs, Conns: r.cfg.Conns, Rate: r.cfg.Rate,
 		Payload: r.cfg.Payload, Loops: r.cfg.Loops,
 	}
+	if r.cfg.Mode == Direct {
+		r.report.To = r.cfg.to()
+	}
 	if r.cfg.Mode.inRooms() {
 		r.report.Room, r.report.Rooms = r.cfg.Room, p.rooms
 	}

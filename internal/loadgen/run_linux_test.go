@@ -194,6 +194,9 @@ func TestRunRefusesConfig(t *testing.T) {
 		"duration":          func(c *loadgen.Config) { c.Warmup = -1 },
 		"in flight":         func(c *loadgen.Config) { c.Inflight = -1 },
 		"event loops":       func(c *loadgen.Config) { c.Loops = 25 },
+		"for each loop":     func(c *loadgen.Config) { c.Mode, c.Conns = loadgen.Direct, 23 },
+		"needs pairs":       func(c *loadgen.Config) { c.Mode, c.Loops = loadgen.Direct, 13 },
+		"for direct":        func(c *loadgen.Config) { c.ToUser = true },
 		"no process":        func(c *loadgen.Config) { c.PIDs = []int{1 << 30} },
 		"open files":        func(c *loadgen.Config) { c.Conns = 1 << 30 },
 	} {

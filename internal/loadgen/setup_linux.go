@@ -32,7 +32,8 @@ func newLoops(cfg *Config, clk clock) ([]*loop, error) {
 			return nil, err
 		}
 		loops[i] = &loop{
-			cfg: cfg, clock: clk, poll: poll, rooms: cfg.Mode.inRooms(),
+			cfg: cfg, clock: clk, poll: poll,
+			rooms: p.rooms > 0, direct: cfg.Mode == Direct, joins: cfg.Mode.inRooms() || cfg.ToUser,
 			number: i, sends: p.sends(cfg.Rate),
 			accept: acceptValue(),
 			enter:  appendFrame(nil, opText, nspEnter),
@@ -50,32 +51,29 @@ func newLoops(cfg *Config, clk clock) ([]*loop, error) {
 	return loops, nil
 }
 
-// deal makes the connections and the lanes.
+// dealer makes the connections of a run and their lanes.
+type dealer struct {
+	cfg    *Config
+	plan   plan
+	prefix string // of the names of rooms
+	live   []atomic.Int64
+	lanes  map[[2]int]*lane // by loop and room
+	direct []*template      // by loop
+}
+
 func deal(cfg *Config, p plan, loops []*loop) {
-	// Runs on the same server at the same time, or shortly after one another,
-	// must not meet in a room.
-	prefix := fmt.Sprintf("%04x-", uint16(time.Now().UnixMicro()))
+	d := dealer{
+		cfg: cfg, plan: p, live: make([]atomic.Int64, p.rooms),
+		lanes: make(map[[2]int]*lane), direct: make([]*template, len(loops)),
+		// Runs on the same server at the same time, or shortly after one
+		// another, must not meet in a room.
+		prefix: fmt.Sprintf("%04x-", uint16(time.Now().UnixMicro())),
+	}
 	nth := make([]int, p.targets)
-	live := make([]atomic.Int64, p.rooms)
-	lanes := make(map[[2]int]*lane)
 	for i := range cfg.Conns {
 		at := p.place(i)
 		l := loops[at.loop]
-		n := lanes[[2]int{at.loop, at.room}]
-		if n == nil {
-			n = &lane{}
-			if l.rooms {
-				room := fmt.Sprintf("%s%d", prefix, at.room)
-				n.live = &live[at.room]
-				n.join = appendFrame(nil, opText, `421["join","`+room+`"]`)
-				n.say = newTemplate(`42["say","`+room+`","`, `"]`, cfg.Payload)
-				n.tokens = max(1, cfg.Inflight/max(1, p.loops/p.rooms))
-			} else {
-				n.say = newTemplate(`421["echo","`, `"]`, cfg.Payload)
-			}
-			lanes[[2]int{at.loop, at.room}] = n
-			l.lanes = append(l.lanes, n)
-		}
+		n := d.lane(l, at)
 		l.conns = append(l.conns, conn{
 			fd: -1, local: int32(len(l.conns)), nth: nth[at.target],
 			target: &l.targets[at.target], lane: n, tag: uint32(i),
@@ -83,37 +81,85 @@ func deal(cfg *Config, p plan, loops []*loop) {
 		nth[at.target]++
 		c := &l.conns[len(l.conns)-1]
 		if l.rooms {
-			n.live.Add(1)
 			c.tag, c.slot = uint32(at.room), int32(at.slot)
 		}
-		if c.slot >= 0 {
-			n.senders = append(n.senders, c)
+		if n.live != nil {
+			n.live.Add(1)
 		}
-		if !l.rooms {
+		if cfg.ToUser {
+			c.name = fmt.Sprintf("user:%s%08d", d.prefix, i)
+		}
+		if c.slot < 0 {
+			continue
+		}
+		if n.senders = append(n.senders, c); l.direct && c.slot == 1 {
+			c.peer = n.senders[0]
+			c.peer.peer = c
+		}
+		if n.live == nil {
 			n.tokens = cfg.Inflight * len(n.senders)
 		}
 	}
 	for _, l := range loops {
-		// Rooms take turns; in Echo the connections do, all in one lane.
-		if l.part, l.whole = len(l.lanes), len(lanes); !l.rooms {
+		// Rooms and pairs take turns; in Echo the connections do, all in one lane.
+		if l.part, l.whole = len(l.lanes), len(d.lanes); !l.rooms {
 			l.part, l.whole = len(l.conns), cfg.Conns
 		}
 	}
 }
+
+// lane returns the lane of a place, made when it is the first there.
+func (d *dealer) lane(l *loop, at place) *lane {
+	key := [2]int{at.loop, at.room}
+	n := d.lanes[key]
+	if n != nil {
+		return n
+	}
+	n = &lane{}
+	switch {
+	case l.direct:
+		if d.direct[at.loop] == nil {
+			d.direct[at.loop] = new(newSay("", d.cfg.Payload))
+		}
+		n.say = d.direct[at.loop]
+	case l.rooms:
+		room := fmt.Sprintf("%s%d", d.prefix, at.room)
+		n.live = &d.live[at.room]
+		n.join = joinFrame(room)
+		n.say = new(newSay(room, d.cfg.Payload))
+		n.tokens = max(1, d.cfg.Inflight/max(1, d.plan.loops/d.plan.rooms))
+	default:
+		n.say = new(newTemplate(`421["echo","`, `"]`, d.cfg.Payload))
+	}
+	d.lanes[key] = n
+	l.lanes = append(l.lanes, n)
+	return n
+}
+
+func joinFrame(room string) []byte { return appendFrame(nil, opText, `421["join","`+room+`"]`) }
 
 // connect brings all connections of the loop into the namespace, then into
 // their rooms.
 func (l *loop) connect(ctx context.Context) error {
 	limit := max(1, l.cfg.ConnectInflight/l.cfg.Loops)
 	err := l.setUp(ctx, limit, func() int { return l.tally.accepted }, l.open)
-	if err != nil || !l.rooms {
+	if err != nil || !l.joins {
 		return err
 	}
 	return l.setUp(ctx, 2*limit, func() int { return l.tally.ready }, func(c *conn) error {
-		c.state = joining
-		l.write(c, c.lane.join)
+		l.join(c)
 		return nil
 	})
+}
+
+// join asks for the connection's room.
+func (l *loop) join(c *conn) {
+	c.state = joining
+	if l.direct {
+		l.write(c, joinFrame(c.name))
+		return
+	}
+	l.write(c, c.lane.join)
 }
 
 // setUp starts something for each connection, at most limit at once, and

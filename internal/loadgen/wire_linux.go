@@ -27,6 +27,7 @@ const longestFrame = bufferSize - 16
 
 var (
 	errClosed       = errors.New("socketeer: server closed the connection")
+	errNoSID        = errors.New("socketeer: server sent no socket id")
 	errDisconnected = errors.New("socketeer: server disconnected the socket")
 )
 
@@ -76,11 +77,15 @@ func (l *loop) onText(c *conn, p []byte, now int64) {
 		return
 	}
 	s, ok := readStamp(body)
-	if !ok || s.room != c.tag || int(s.slot) >= l.order.senders {
+	if !ok || s.room != c.tag || int(s.slot) >= l.order.senders || l.direct && int32(s.slot) == c.slot {
 		l.tally.foreign++
 		return
 	}
-	if l.record(c, s, now) && int32(s.slot) == c.slot {
+	switch first := l.record(c, s, now); {
+	case !first:
+	case l.direct:
+		l.back(c.peer, now)
+	case int32(s.slot) == c.slot:
 		l.back(c, now)
 	}
 }
@@ -99,7 +104,15 @@ func (l *loop) onControl(c *conn, p []byte) {
 		l.tally.accepted++
 		l.tally.lastAccept = l.clock.now()
 		l.inflight--
-		if c.state = accepted; !l.rooms {
+		if l.direct && !l.joins {
+			sid, ok := stringField(p, "sid")
+			if !ok {
+				l.lose(c, errNoSID)
+				return
+			}
+			c.name = sid
+		}
+		if c.state = accepted; !l.joins {
 			c.state = ready
 			l.tally.ready++
 		}
@@ -182,7 +195,7 @@ func (l *loop) lose(c *conn, why error) {
 	if l.tally.lost++; l.tally.lostWhy == nil {
 		l.tally.lostWhy = why
 	}
-	if c.lane == nil || c.lane.live == nil {
+	if c.lane.live == nil {
 		return
 	}
 	c.lane.live.Add(-1)
