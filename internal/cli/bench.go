@@ -20,11 +20,12 @@ const benchExample = `  socketeer bench --addr 127.0.0.1:3000 --mode idle --conn
 // bench application, and prints what it cost them.
 func newBenchCommand() *cobra.Command {
 	var (
-		cfg    loadgen.Config
-		mode   string
-		rate   rateValue
-		asJSON bool
-		page   string
+		cfg     loadgen.Config
+		mode    string
+		rate    rateValue
+		polling shareValue
+		asJSON  bool
+		page    string
 	)
 	cmd := &cobra.Command{
 		Use:   "bench --addr HOST:PORT[,...] --mode MODE",
@@ -38,6 +39,10 @@ broadcast  sends to one room of all connections
 direct     sends from one socket to one other, on another server when --addr has
            several: by its id, or with --to-user by a room it alone has joined
 
+With --polling, a share of the connections, in any mode, stays on HTTP
+long-polling, as behind proxies that know no WebSocket; latency is printed for
+both kinds apart.
+
 With --rate, sends leave by the clock and latency counts from the time each was
 due; without it, the servers are kept as busy as they can be. The load
 generator takes processor time too: it is printed, and on a machine shared
@@ -47,7 +52,7 @@ with the servers it is what they lack.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg.Mode, cfg.Rate = loadgen.Mode(mode), float64(rate)
+			cfg.Mode, cfg.Rate, cfg.Polling = loadgen.Mode(mode), float64(rate), float64(polling)
 			cfg.Progress = func(p loadgen.Progress) { fmt.Fprintln(cmd.ErrOrStderr(), p) }
 			writePage, err := openPage(cmd, page)
 			if err != nil {
@@ -75,6 +80,7 @@ with the servers it is what they lack.`,
 	f.IntVar(&cfg.Conns, "conns", 1000, "number of connections")
 	f.IntVar(&cfg.Room, "room", 100, "members per room")
 	f.BoolVar(&cfg.ToUser, "to-user", false, "in direct, send to a room of the partner's own instead of its id")
+	f.Var(&polling, "polling", "share of the connections on HTTP long-polling, such as 5%")
 	f.Var(&rate, "rate", "deliveries (in rooms) or messages a second, such as 50000/s or 50k; 0 saturates")
 	f.DurationVar(&cfg.Duration, "duration", 0, "measured time (default 10s; in idle: none, held after reading memory)")
 	f.DurationVar(&cfg.Warmup, "warmup", 2*time.Second, "load before the measured time")
@@ -122,3 +128,28 @@ func (r *rateValue) String() string { return strconv.FormatFloat(float64(*r), 'f
 
 // Type implements pflag.Value.
 func (r *rateValue) Type() string { return "N/s" }
+
+// shareValue is a part of the whole: 5% or 0.05.
+type shareValue float64
+
+// Set implements pflag.Value.
+func (v *shareValue) Set(s string) error {
+	number, percent := strings.CutSuffix(s, "%")
+	share, err := strconv.ParseFloat(number, 64)
+	if percent {
+		share /= 100
+	}
+	if err != nil || !(share >= 0 && share <= 1) {
+		return fmt.Errorf("want a share, such as 5%% or 0.05")
+	}
+	*v = shareValue(share)
+	return nil
+}
+
+// String implements pflag.Value.
+func (v *shareValue) String() string {
+	return strconv.FormatFloat(float64(*v)*100, 'f', -1, 64) + "%"
+}
+
+// Type implements pflag.Value.
+func (v *shareValue) Type() string { return "N%" }

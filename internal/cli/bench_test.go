@@ -57,6 +57,8 @@ func TestBenchRefuses(t *testing.T) {
 		{"rate per minute", "want a number a second", append(addr, "--rate", "5/m")},
 		{"negative rate", "want a number a second", append(addr, "--rate", "-5")},
 		{"no number as rate", "want a number a second", append(addr, "--rate", "NaN")},
+		{"share over all", "want a share", append(addr, "--polling", "101%")},
+		{"no share", "want a share", append(addr, "--polling", "some")},
 		{"duration without unit", "invalid argument", append(addr, "--duration", "5")},
 		{"small payload", "payload of 8 bytes", append(addr, "--payload", "8")},
 		{"large room", "a room of 100", append(addr, "--conns", "10")},
@@ -92,6 +94,9 @@ func TestBench(t *testing.T) {
 	var r loadgen.Report
 	if err := json.Unmarshal([]byte(stdout), &r); err != nil || status != 0 {
 		t.Fatalf("status %d, stderr %q, %v in\n%s", status, stderr, err, stdout)
+	}
+	if status, stdout, stderr = run(t, append(args, "--polling", "50%")...); status != 0 || !strings.Contains(stdout, "10 on polling") {
+		t.Errorf("status %d, stderr %q, stdout\n%s", status, stderr, stdout)
 	}
 	if r.Rate != 1000 || r.Load == nil || r.Load.Received != 100 {
 		t.Errorf("rate %g, load %+v", r.Rate, r.Load)

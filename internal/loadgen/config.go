@@ -75,6 +75,10 @@ type Config struct {
 	// Default 50 us; negative: none. Not used with a rate, where it would show
 	// in the latency, nor when too little is in flight to keep a server busy.
 	Coalesce time.Duration
+	// Polling is the share of the connections, 0 to 1, that stay on HTTP
+	// long-polling: a GET is always parked, packets are sent by POST. Each may
+	// have two TCP connections. Default 0: all are on WebSocket.
+	Polling float64
 	// Payload is the size of the data in bytes, MinPayload to MaxPayload;
 	// default 64.
 	Payload int
@@ -188,6 +192,9 @@ func (c Config) validate() error {
 	}
 	if c.Loops > c.Conns {
 		return fmt.Errorf("socketeer: %d event loops for %d connections", c.Loops, c.Conns)
+	}
+	if !(c.Polling >= 0 && c.Polling <= 1) {
+		return fmt.Errorf("socketeer: share of connections on polling is %g, must be 0 to 1", c.Polling)
 	}
 	if c.Rate < 0 {
 		return fmt.Errorf("socketeer: rate %g is negative", c.Rate)

@@ -30,8 +30,19 @@ type conn struct {
 	pending int    // own messages that have not come back, when saturating
 	target  *target
 	lane    *lane
-	partial []byte // start of a frame
-	out     []byte // what the socket did not take
+	session *session // on HTTP long-polling, else nil
+	partial []byte   // start of a frame
+	out     []byte   // what the socket did not take
+}
+
+// hangUp cuts the connection.
+func (c *conn) hangUp() {
+	if c.session != nil {
+		c.session.hangUp()
+	} else {
+		reset(c.fd)
+	}
+	c.partial, c.out = nil, nil
 }
 
 // lane is the part of a room that one loop has. Its senders take turns. In

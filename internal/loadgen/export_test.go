@@ -26,6 +26,11 @@ func NextFrame(b []byte, limit int) (op byte, payload []byte, n int, err error) 
 	return f.op, f.payload, n, err
 }
 
+func NextResponse(b []byte, limit int) (status int, body []byte, last bool, n int, err error) {
+	r, n, err := nextResponse(b, limit)
+	return r.status, r.body, r.last, n, err
+}
+
 // NewTemplate returns a frame and where its stamp is.
 func NewTemplate(before, after string, size int) (wire, stamp []byte) {
 	t := newTemplate(before, after, size)
@@ -67,7 +72,10 @@ func (o *order) See(receiver int, slot, seq uint32) bool { return o.see(receiver
 func (o *order) Misordered() uint64                      { return o.misordered }
 func (o *order) Duplicated() uint64                      { return o.duplicated }
 
-type Place struct{ Loop, Target, Room, Slot int }
+type Place struct {
+	Loop, Target, Room, Slot int
+	Polling                  bool
+}
 
 // Places returns where a configuration puts each connection, and how many
 // sends a second make a rate of one.
@@ -75,7 +83,7 @@ func Places(c Config) (places []Place, sends float64) {
 	p := newPlan(c.withDefaults())
 	for i := range c.Conns {
 		at := p.place(i)
-		places = append(places, Place{at.loop, at.target, at.room, at.slot})
+		places = append(places, Place{at.loop, at.target, at.room, at.slot, at.polling})
 	}
 	return places, p.sends(1)
 }

@@ -85,6 +85,17 @@ func appendFrame(dst []byte, op byte, payload string) []byte {
 	return append(dst, payload...)
 }
 
+// clientPayload returns the payload of a frame that appendFrame made.
+func clientPayload(wire []byte) []byte {
+	switch wire[1] & 0x7f {
+	case 126:
+		return wire[8:]
+	case 127:
+		return wire[14:]
+	}
+	return wire[6:]
+}
+
 // template is a frame with a stamp in it.
 type template struct {
 	wire  []byte

@@ -76,22 +76,24 @@ func (t *tally) missing() uint64 {
 // loop is one thread with its connections.
 type loop struct {
 	// immutable once set up
-	cfg    *Config
-	clock  clock
-	rooms  bool   // connections send "say", not "echo"
-	direct bool   // and their partners get it
-	joins  bool   // each joins a room once it is in the namespace
-	accept []byte // Sec-WebSocket-Accept to expect
-	enter  []byte // frame: into the namespace
-	pong   []byte // frame: answer to a heartbeat
-	number int
-	sends  float64 // a second, of all loops
-	part   int     // of those sends, part/whole are this loop's
-	whole  int
+	cfg     *Config
+	clock   clock
+	rooms   bool   // connections send "say", not "echo"
+	direct  bool   // and their partners get it
+	joins   bool   // each joins a room once it is in the namespace
+	accept  []byte // Sec-WebSocket-Accept to expect
+	enter   []byte // frame: into the namespace
+	pong    []byte // frame: answer to a heartbeat
+	sockets int    // a connection may have
+	number  int
+	sends   float64 // a second, of all loops
+	part    int     // of those sends, part/whole are this loop's
+	whole   int
 
 	// owned by the goroutine in run
 	poll     *poller
 	buf      []byte
+	request  []byte // of a polling session, while it is put together
 	targets  []target
 	conns    []conn
 	lanes    []*lane
@@ -111,7 +113,13 @@ type loop struct {
 	order order
 	pace  pacer
 	hist  *hdrhistogram.Histogram
+	kinds *kinds // of the whole run, nil when all are on WebSocket
 }
+
+// kinds are the latencies of the connections on each transport.
+type kinds struct{ webSocket, polling *hdrhistogram.Histogram }
+
+func newKinds() *kinds { return &kinds{newHistogram(), newHistogram()} }
 
 func newHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(1, maxLatency, 3) }
 
@@ -136,7 +144,13 @@ func (l *loop) turn(ctx context.Context, d time.Duration) error {
 	if l.handled = len(events); l.handled > 0 {
 		l.mu.Lock()
 		for i := range events {
-			l.handle(&l.conns[events[i].Fd], events[i].Events)
+			switch c := &l.conns[events[i].Fd]; {
+			case c.state == lost:
+			case c.session != nil:
+				l.handleHTTP(c, int(events[i].Pad), events[i].Events)
+			default:
+				l.handle(c, events[i].Events)
+			}
 		}
 		l.mu.Unlock()
 	}
@@ -146,11 +160,8 @@ func (l *loop) turn(ctx context.Context, d time.Duration) error {
 	return ctx.Err()
 }
 
-// handle reads a connection until it is empty.
+// handle reads a WebSocket connection until it is empty.
 func (l *loop) handle(c *conn, events uint32) {
-	if c.state == lost {
-		return
-	}
 	if events&unix.EPOLLOUT != 0 && len(c.out) > 0 && !l.flush(c) {
 		return
 	}
@@ -191,10 +202,22 @@ func (l *loop) record(c *conn, s stamp, now int64) bool {
 	}
 	l.tally.received++
 	if s.at >= l.measure.count {
-		us := min(max((now-s.at)/1000, 0), maxLatency)
-		_ = l.hist.RecordValue(us) // in range: cannot fail
+		l.took(c, now-s.at)
 	}
 	return true
+}
+
+// took records a time in nanoseconds.
+func (l *loop) took(c *conn, d int64) {
+	us := min(max(d/1000, 0), maxLatency)
+	_ = l.hist.RecordValue(us) // in range: cannot fail
+	switch {
+	case l.kinds == nil:
+	case c.session != nil:
+		_ = l.kinds.polling.RecordValue(us)
+	default:
+		_ = l.kinds.webSocket.RecordValue(us)
+	}
 }
 
 // load sends from w.start to w.end, then takes in what is still on its way
@@ -287,7 +310,7 @@ func (l *loop) snapshot(fresh *hdrhistogram.Histogram) (tally, *hdrhistogram.His
 func (l *loop) close() {
 	for i := range l.conns {
 		if c := &l.conns[i]; c.state != unopened && c.state != lost {
-			reset(c.fd)
+			c.hangUp()
 			c.state = lost
 		}
 	}

@@ -1,11 +1,15 @@
 package loadgen
 
+import "math"
+
 // place is what a connection is in the run.
 type place struct {
 	loop   int
 	target int // index into Config.Addrs
 	room   int // -1 when there are no rooms
 	slot   int // sender within the room, or -1: it only listens
+
+	polling bool // on HTTP long-polling, else on WebSocket
 }
 
 // plan deals the connections to loops, servers and rooms. A room stays on one
@@ -16,10 +20,11 @@ type plan struct {
 	loops, targets     int
 	senders            int     // at most, per room
 	perSend            float64 // messages or deliveries that come from one send, on average
+	polling            float64 // share of the connections
 }
 
 func newPlan(c Config) plan {
-	p := plan{conns: c.Conns, loops: c.Loops, targets: len(c.Addrs), senders: 1, perSend: 1}
+	p := plan{conns: c.Conns, loops: c.Loops, targets: len(c.Addrs), senders: 1, perSend: 1, polling: c.Polling}
 	switch {
 	case c.Mode == Direct:
 		p.room, p.rooms, p.senders = 2, c.Conns/2, 2
@@ -36,7 +41,7 @@ func newPlan(c Config) plan {
 func (p plan) roomSize(room int) int { return min(p.room, p.conns-room*p.room) }
 
 func (p plan) place(i int) place {
-	at := place{loop: i * p.loops / p.conns, target: i % p.targets, room: -1}
+	at := place{loop: i * p.loops / p.conns, target: i % p.targets, room: -1, polling: p.polls(i)}
 	if p.rooms == 0 {
 		return at
 	}
@@ -52,6 +57,25 @@ func (p plan) place(i int) place {
 		at.slot = member / stride
 	}
 	return at
+}
+
+// polls tells whether a connection is on polling. Multiples of the golden
+// ratio spread evenly, also over each server and each kind of member, which a
+// fixed step might not.
+func (p plan) polls(i int) bool {
+	_, frac := math.Modf(0.5 + float64(i)*math.Phi)
+	return frac < p.polling
+}
+
+// pollers returns how many are.
+func (p plan) pollers() int {
+	n := 0
+	for i := range p.conns {
+		if p.place(i).polling {
+			n++
+		}
+	}
+	return n
 }
 
 // sends returns how many messages a second make the rate asked for.

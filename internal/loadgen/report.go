@@ -29,6 +29,8 @@ type Report struct {
 	Hold   *Hold   `json:"hold,omitempty"`   // in Idle, with a duration
 	Load   *Load   `json:"load,omitempty"`   // in the modes with a load
 
+	Polling *Polling `json:"polling,omitempty"` // with Config.Polling
+
 	Lost    int    `json:"lost_connections"`
 	LostWhy string `json:"lost_why,omitempty"` // the first of them
 }
@@ -200,6 +202,9 @@ func (r *Report) Rows() []Row {
 	if l := r.Load; l != nil {
 		t.load(l, what)
 	}
+	if r.Polling != nil {
+		t.polling(r.Polling)
+	}
 	if r.Lost > 0 {
 		t.row("lost connections", "%s (%s)", count(r.Lost), r.LostWhy)
 	}
@@ -240,9 +245,7 @@ func (t *table) load(l *Load, what string) {
 	if l.Foreign > 0 {
 		t.row("unexpected messages", "%s", count(l.Foreign))
 	}
-	q := l.Latency
-	t.row("latency, ms", "p50 %s  p90 %s  p99 %s  p99.9 %s  max %s",
-		decimal(q.P50), decimal(q.P90), decimal(q.P99), decimal(q.P999), decimal(q.Max))
+	t.latency("latency, ms", l.Messages, l.Latency)
 	t.cpu("server CPU", l.Server, what)
 	t.cpu("generator CPU", &l.Generator, what)
 	if l.Server != nil {

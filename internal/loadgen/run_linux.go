@@ -3,6 +3,7 @@ package loadgen
 import (
 	"context"
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,7 +27,8 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	if _, err := servers.rss(); err != nil {
 		return nil, err
 	}
-	if err := reserveFiles(cfg.Conns, servers); err != nil {
+	polling := int(math.Ceil(float64(cfg.Conns) * cfg.Polling)) // they have two TCP connections
+	if err := reserveFiles(cfg.Conns+polling, servers); err != nil {
 		return nil, err
 	}
 	clk, err := newClock()
@@ -269,6 +271,7 @@ func (r *run) drain(ctx context.Context) error {
 // finish fills in what is known only when everything has ended.
 func (r *run) finish() {
 	t := r.tally()
+	r.report.Polling = r.polling()
 	r.report.Lost = t.lost
 	if t.lostWhy != nil {
 		r.report.LostWhy = t.lostWhy.Error()

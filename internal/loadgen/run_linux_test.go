@@ -27,19 +27,25 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // newServer serves the bench application and returns its address.
 func newServer(t *testing.T, opts ...socketeer.Option) string {
 	t.Helper()
+	var srv *httptest.Server
+	t.Cleanup(func() { srv.Close() }) // when its clients have left
+	srv = httptest.NewServer(newServerHandler(t, opts...))
+	return srv.Listener.Addr().String()
+}
+
+func newServerHandler(t *testing.T, opts ...socketeer.Option) http.Handler {
+	t.Helper()
 	io, err := socketeer.NewServer(opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	bench.Mount(io)
-	srv := httptest.NewServer(io)
 	t.Cleanup(func() {
 		if err := io.Close(); err != nil {
 			t.Error(err)
 		}
-		srv.Close()
 	})
-	return srv.Listener.Addr().String()
+	return io
 }
 
 // short is a configuration that does not take long.
@@ -197,6 +203,7 @@ func TestRunRefusesConfig(t *testing.T) {
 		"for each loop":     func(c *loadgen.Config) { c.Mode, c.Conns = loadgen.Direct, 23 },
 		"needs pairs":       func(c *loadgen.Config) { c.Mode, c.Loops = loadgen.Direct, 13 },
 		"for direct":        func(c *loadgen.Config) { c.ToUser = true },
+		"share of":          func(c *loadgen.Config) { c.Polling = 1.5 },
 		"no process":        func(c *loadgen.Config) { c.PIDs = []int{1 << 30} },
 		"open files":        func(c *loadgen.Config) { c.Conns = 1 << 30 },
 	} {

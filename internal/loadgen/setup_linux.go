@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // newLoops deals the connections of a run to its loops.
@@ -35,13 +37,16 @@ func newLoops(cfg *Config, clk clock) ([]*loop, error) {
 			cfg: cfg, clock: clk, poll: poll,
 			rooms: p.rooms > 0, direct: cfg.Mode == Direct, joins: cfg.Mode.inRooms() || cfg.ToUser,
 			number: i, sends: p.sends(cfg.Rate),
-			accept: acceptValue(),
-			enter:  appendFrame(nil, opText, nspEnter),
-			pong:   appendFrame(nil, opText, pong),
-			buf:    make([]byte, bufferSize),
-			conns:  make([]conn, 0, sizes[i]),
-			order:  newOrder(sizes[i], p.senders),
-			hist:   newHistogram(),
+			accept: acceptValue(), sockets: 1,
+			enter: appendFrame(nil, opText, nspEnter),
+			pong:  appendFrame(nil, opText, pong),
+			buf:   make([]byte, bufferSize),
+			conns: make([]conn, 0, sizes[i]),
+			order: newOrder(sizes[i], p.senders),
+			hist:  newHistogram(),
+		}
+		if cfg.Polling > 0 {
+			loops[i].sockets, loops[i].kinds = 2, newKinds()
 		}
 		for _, t := range targets {
 			loops[i].targets = append(loops[i].targets, t.forLoop())
@@ -82,6 +87,9 @@ func deal(cfg *Config, p plan, loops []*loop) {
 		c := &l.conns[len(l.conns)-1]
 		if l.rooms {
 			c.tag, c.slot = uint32(at.room), int32(at.slot)
+		}
+		if at.polling {
+			c.session = newSession()
 		}
 		if n.live != nil {
 			n.live.Add(1)
@@ -192,14 +200,28 @@ func (l *loop) setUp(ctx context.Context, limit int, done func() int, start func
 // open starts a connection. On loopback it is usually there when connect
 // returns, and the request can be written at once.
 func (l *loop) open(c *conn) error {
-	fd, err := c.target.dial(c.nth)
+	if c.session != nil {
+		c.state = opening
+		l.get(c)
+		return nil
+	}
+	fd, err := l.dial(c, 0)
 	if err != nil {
 		return err
 	}
 	c.fd, c.state = fd, upgrading
-	if err := l.poll.add(fd, int(c.local)); err != nil {
-		return fmt.Errorf("socketeer: epoll: %w", err)
-	}
 	l.write(c, c.target.request)
 	return nil
+}
+
+// dial opens a TCP connection, one of up to two that c may have.
+func (l *loop) dial(c *conn, part int) (fd int, err error) {
+	if fd, err = c.target.dial(c.nth*l.sockets + part); err != nil {
+		return -1, err
+	}
+	if err := l.poll.add(fd, c.local, int32(part)); err != nil {
+		unix.Close(fd)
+		return -1, fmt.Errorf("socketeer: epoll: %w", err)
+	}
+	return fd, nil
 }

@@ -16,10 +16,15 @@ const (
 	joinAck  = `431[`
 	ping     = "2"
 	pong     = "3"
+	closing  = "1"
+	noop     = "6"
 	nspEnter = "40"
 	nspLeave = "41"
 	nspError = "44"
 )
+
+// separator stands between the packets of a polling payload.
+const separator = 0x1e
 
 // longestFrame leaves room for a header, so that a frame always fits the
 // buffer it is put together in.
@@ -27,7 +32,7 @@ const longestFrame = bufferSize - 16
 
 var (
 	errClosed       = errors.New("socketeer: server closed the connection")
-	errNoSID        = errors.New("socketeer: server sent no socket id")
+	errNoSID        = errors.New("socketeer: server sent no id for the session or the socket")
 	errDisconnected = errors.New("socketeer: server disconnected the socket")
 )
 
@@ -98,6 +103,14 @@ func (l *loop) onControl(c *conn, p []byte) {
 		l.tally.pings++
 		l.write(c, l.pong)
 	case c.state == opening && strings.HasPrefix(text, "0"):
+		if c.session != nil {
+			sid, ok := stringField(p, "sid")
+			if !ok {
+				l.lose(c, errNoSID)
+				return
+			}
+			c.session.sid = sid
+		}
 		c.state = connecting
 		l.write(c, l.enter)
 	case c.state == connecting && strings.HasPrefix(text, nspEnter):
@@ -120,6 +133,9 @@ func (l *loop) onControl(c *conn, p []byte) {
 		c.state = ready
 		l.tally.ready++
 		l.inflight--
+	case text == noop && c.session != nil:
+	case text == closing:
+		l.lose(c, errClosed)
 	case strings.HasPrefix(text, nspLeave):
 		l.lose(c, errDisconnected)
 	case strings.HasPrefix(text, nspError):
@@ -149,6 +165,10 @@ func (l *loop) onOther(c *conn, f frame) {
 
 // write sends a frame, or keeps what the socket does not take now.
 func (l *loop) write(c *conn, wire []byte) {
+	if c.session != nil {
+		l.post(c, clientPayload(wire))
+		return
+	}
 	if len(c.out) > 0 {
 		c.out = append(c.out, wire...)
 		return
@@ -184,8 +204,8 @@ func (l *loop) flush(c *conn) bool {
 // run goes on without it.
 func (l *loop) lose(c *conn, why error) {
 	was := c.state
-	reset(c.fd)
-	c.state, c.partial, c.out = lost, nil, nil
+	c.hangUp()
+	c.state = lost
 	if was < ready {
 		if l.failure == nil {
 			l.failure = l.setupError(c, was, why)
