@@ -20,12 +20,11 @@ const benchExample = `  socketeer bench --addr 127.0.0.1:3000 --mode idle --conn
 // bench application, and prints what it cost them.
 func newBenchCommand() *cobra.Command {
 	var (
-		cfg     loadgen.Config
-		mode    string
-		rate    rateValue
-		polling shareValue
-		asJSON  bool
-		page    string
+		cfg    loadgen.Config
+		mode   string
+		rate   rateValue
+		asJSON bool
+		page   string
 	)
 	cmd := &cobra.Command{
 		Use:   "bench --addr HOST:PORT[,...] --mode MODE",
@@ -38,6 +37,11 @@ rooms      sends to rooms: every member gets every message
 broadcast  sends to one room of all connections
 direct     sends from one socket to one other, on another server when --addr has
            several: by its id, or with --to-user by a room it alone has joined
+
+storm      puts all into rooms, cuts them at once, and lets them come back as the
+           JavaScript client does (a second later, give or take a half; twice
+           as long after each attempt that failed): how long that takes, and
+           the servers' CPU time and peak memory meanwhile
 
 With --polling, a share of the connections, in any mode, stays on HTTP
 long-polling, as behind proxies that know no WebSocket; latency is printed for
@@ -52,7 +56,10 @@ with the servers it is what they lack.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg.Mode, cfg.Rate, cfg.Polling = loadgen.Mode(mode), float64(rate), float64(polling)
+			cfg.Mode, cfg.Rate = loadgen.Mode(mode), float64(rate)
+			if cfg.ReconnectDelay == 0 {
+				cfg.ReconnectDelay = -1 // at once
+			}
 			cfg.Progress = func(p loadgen.Progress) { fmt.Fprintln(cmd.ErrOrStderr(), p) }
 			writePage, err := openPage(cmd, page)
 			if err != nil {
@@ -76,13 +83,11 @@ with the servers it is what they lack.`,
 	f := cmd.Flags()
 	f.SortFlags = false
 	f.StringSliceVar(&cfg.Addrs, "addr", nil, "servers, HOST:PORT[,HOST:PORT...]; connections are spread over them")
-	f.StringVar(&mode, "mode", "", "idle, echo, rooms, broadcast or direct")
+	f.StringVar(&mode, "mode", "", "what to do: see above")
 	f.IntVar(&cfg.Conns, "conns", 1000, "number of connections")
 	f.IntVar(&cfg.Room, "room", 100, "members per room")
-	f.BoolVar(&cfg.ToUser, "to-user", false, "in direct, send to a room of the partner's own instead of its id")
-	f.Var(&polling, "polling", "share of the connections on HTTP long-polling, such as 5%")
 	f.Var(&rate, "rate", "deliveries (in rooms) or messages a second, such as 50000/s or 50k; 0 saturates")
-	f.DurationVar(&cfg.Duration, "duration", 0, "measured time (default 10s; in idle: none, held after reading memory)")
+	f.DurationVar(&cfg.Duration, "duration", 0, "measured time (default 10s; in idle: none, held after reading memory; in storm: 60s at most)")
 	f.DurationVar(&cfg.Warmup, "warmup", 2*time.Second, "load before the measured time")
 	f.IntVar(&cfg.Payload, "payload", 64, "bytes of data in a message")
 	f.IntSliceVar(&cfg.PIDs, "pid", nil, "server processes on this machine, PID[,PID...]: read their CPU time and memory")
@@ -90,11 +95,12 @@ with the servers it is what they lack.`,
 	f.StringVar(&page, "html", "", "write the report as a page to this file, too")
 	f.IntVar(&cfg.Inflight, "inflight", 0, "messages on their way when saturating: per connection in echo and direct (default 1), per room (default 3)")
 	f.DurationVar(&cfg.Coalesce, "coalesce", 50*time.Microsecond, "when saturating, look away this long after few events (negative: never)")
-	f.DurationVar(&cfg.Settle, "settle", 5*time.Second, "wait before memory is read in idle")
+	f.DurationVar(&cfg.Settle, "settle", 5*time.Second, "wait before memory is read in idle and storm")
 	f.DurationVar(&cfg.Drain, "drain", 5*time.Second, "wait for outstanding messages at the end")
 	f.IntVar(&cfg.ConnectInflight, "connect-inflight", 256, "connections being opened at once")
 	f.IntVar(&cfg.Loops, "loops", 1, "event loops of the generator, a thread each")
 	f.StringVar(&cfg.Path, "path", "/socket.io/", "path of the servers' endpoint")
+	scenarioFlags(f, &cfg)
 	for _, name := range []string{"addr", "mode"} {
 		if err := cmd.MarkFlagRequired(name); err != nil {
 			panic(err) // no such flag: a mistake in this function
@@ -128,28 +134,3 @@ func (r *rateValue) String() string { return strconv.FormatFloat(float64(*r), 'f
 
 // Type implements pflag.Value.
 func (r *rateValue) Type() string { return "N/s" }
-
-// shareValue is a part of the whole: 5% or 0.05.
-type shareValue float64
-
-// Set implements pflag.Value.
-func (v *shareValue) Set(s string) error {
-	number, percent := strings.CutSuffix(s, "%")
-	share, err := strconv.ParseFloat(number, 64)
-	if percent {
-		share /= 100
-	}
-	if err != nil || !(share >= 0 && share <= 1) {
-		return fmt.Errorf("want a share, such as 5%% or 0.05")
-	}
-	*v = shareValue(share)
-	return nil
-}
-
-// String implements pflag.Value.
-func (v *shareValue) String() string {
-	return strconv.FormatFloat(float64(*v)*100, 'f', -1, 64) + "%"
-}
-
-// Type implements pflag.Value.
-func (v *shareValue) Type() string { return "N%" }

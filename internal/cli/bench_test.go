@@ -52,7 +52,7 @@ func TestBenchRefuses(t *testing.T) {
 	}{
 		{"no address", `required flag(s) "addr"`, []string{"bench", "--mode", "idle"}},
 		{"no mode", `required flag(s) "mode"`, []string{"bench", "--addr", "127.0.0.1:1"}},
-		{"unknown mode", `mode "storm" is none of`, []string{"bench", "--addr", "127.0.0.1:1", "--mode", "storm"}},
+		{"unknown mode", `mode "sunny" is none of`, []string{"bench", "--addr", "127.0.0.1:1", "--mode", "sunny"}},
 		{"rate without a number", "want a number a second", append(addr, "--rate", "fast")},
 		{"rate per minute", "want a number a second", append(addr, "--rate", "5/m")},
 		{"negative rate", "want a number a second", append(addr, "--rate", "-5")},

@@ -23,10 +23,27 @@ const (
 	// Direct pairs the connections, on different servers when there are
 	// several, and sends "say" from each to its partner alone.
 	Direct Mode = "direct"
+	// Storm puts the connections into rooms, cuts all of them at once and
+	// measures how they come back.
+	Storm Mode = "storm"
 )
 
-// inRooms tells whether the connections join rooms and "say" is sent to them.
-func (m Mode) inRooms() bool { return m == Rooms || m == Broadcast }
+// inRooms tells whether the connections join rooms.
+func (m Mode) inRooms() bool { return m == Rooms || m == Broadcast || m.cuts() }
+
+// cuts tells whether connections are cut and come back.
+func (m Mode) cuts() bool { return m == Storm }
+
+// Cut is how connections are cut.
+type Cut string
+
+// The ways to cut a connection.
+const (
+	// RST resets it: the server's next read or write fails.
+	RST Cut = "rst"
+	// FIN ends it without a close frame, as a process that dies does.
+	FIN Cut = "fin"
+)
 
 // Limits of a configuration.
 const (
@@ -86,11 +103,19 @@ type Config struct {
 	Warmup time.Duration
 	// Duration is the measured part; default 10 s. In Idle it is the time the
 	// connections are held after memory was read, to see what heartbeats cost;
-	// default none.
+	// default none. In Storm it is how long the connections are waited for;
+	// default 60 s.
 	Duration time.Duration
-	// Settle is waited in Idle before memory is read, so that garbage of the
-	// handshakes is gone; default 5 s.
+	// Settle is waited in Idle and Storm before memory is read, so that garbage
+	// of the handshakes is gone; default 5 s.
 	Settle time.Duration
+	// Cut is how connections are cut in Storm; default RST.
+	Cut Cut
+	// ReconnectDelay is what a client that was cut waits, times 0.5 to 1.5 at
+	// random, before it comes back in Storm; twice that after each attempt
+	// that failed, up to 5 s. Default 1 s, as the JavaScript client has it;
+	// negative: none.
+	ReconnectDelay time.Duration
 	// Drain is how long outstanding messages are waited for after the last
 	// send, before they count as missing; default 5 s.
 	Drain time.Duration
@@ -119,7 +144,13 @@ func (c Config) withDefaults() Config {
 	set(&c.ConnectInflight, 256)
 	set(&c.Loops, 1)
 	set(&c.Coalesce, 50*time.Microsecond)
-	if c.Mode != Idle {
+	set(&c.Cut, RST)
+	set(&c.ReconnectDelay, time.Second)
+	switch c.Mode {
+	case Idle:
+	case Storm:
+		set(&c.Duration, 60*time.Second)
+	default:
 		set(&c.Duration, 10*time.Second)
 	}
 	switch {
@@ -155,9 +186,9 @@ func set[T comparable](field *T, value T) {
 
 func (c Config) validate() error {
 	switch c.Mode {
-	case Idle, Echo, Rooms, Broadcast, Direct:
+	case Idle, Echo, Rooms, Broadcast, Direct, Storm:
 	default:
-		return fmt.Errorf("socketeer: mode %q is none of idle, echo, rooms, broadcast, direct", c.Mode)
+		return fmt.Errorf("socketeer: mode %q is none of idle, echo, rooms, broadcast, direct, storm", c.Mode)
 	}
 	if len(c.Addrs) == 0 {
 		return errors.New("socketeer: no server address to put load on")
@@ -192,6 +223,12 @@ func (c Config) validate() error {
 	}
 	if c.Loops > c.Conns {
 		return fmt.Errorf("socketeer: %d event loops for %d connections", c.Loops, c.Conns)
+	}
+	if c.Cut != RST && c.Cut != FIN {
+		return fmt.Errorf("socketeer: connections are cut by %q, must be rst or fin", c.Cut)
+	}
+	if c.Rate > 0 && c.Mode.cuts() {
+		return fmt.Errorf("socketeer: %s has no rate", c.Mode)
 	}
 	if !(c.Polling >= 0 && c.Polling <= 1) {
 		return fmt.Errorf("socketeer: share of connections on polling is %g, must be 0 to 1", c.Polling)

@@ -13,36 +13,42 @@ const (
 	accepted         // is in the namespace, and in no room yet
 	joining          // waits to be in its room
 	ready
+	away // cut, and coming back
 	lost
 )
 
 // conn is one client. It belongs to its loop.
 type conn struct {
-	fd      int
-	state   state
-	local   int32  // index in its loop
-	nth     int    // number among those to the same target
-	tag     uint32 // room or pair, or in Echo the connection's number
-	slot    int32  // sender within the room, or -1
-	name    string // in Direct, the room it is alone in
-	peer    *conn  // in Direct, the one it sends to
-	seq     uint32 // of the last message sent
-	pending int    // own messages that have not come back, when saturating
-	target  *target
-	lane    *lane
-	session *session // on HTTP long-polling, else nil
-	partial []byte   // start of a frame
-	out     []byte   // what the socket did not take
+	fd       int
+	state    state
+	local    int32  // index in its loop
+	nth      int    // number among those to the same target
+	tag      uint32 // room or pair, or in Echo the connection's number
+	slot     int32  // sender within the room, or -1
+	name     string // in Direct, the room it is alone in
+	peer     *conn  // in Direct, the one it sends to
+	seq      uint32 // of the last message sent
+	pending  int    // own messages that have not come back, when saturating
+	target   *target
+	lane     *lane
+	comeback *comeback // in Storm and Drops, else nil
+	session  *session  // on HTTP long-polling, else nil
+	partial  []byte    // start of a frame
+	out      []byte    // what the socket did not take
 }
 
-// hangUp cuts the connection.
-func (c *conn) hangUp() {
+// gone tells whether there is no connection, nor one being set up.
+func (c *conn) gone() bool { return c.state >= away }
+
+// hangUp closes the connection's sockets, by reset or finish.
+func (c *conn) hangUp(how func(fd int)) {
 	if c.session != nil {
-		c.session.hangUp()
-	} else {
-		reset(c.fd)
+		c.session.hangUp(how)
 	}
-	c.partial, c.out = nil, nil
+	if c.fd >= 0 {
+		how(c.fd)
+	}
+	c.fd, c.partial, c.out = -1, nil, nil
 }
 
 // lane is the part of a room that one loop has. Its senders take turns. In

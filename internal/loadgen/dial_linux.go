@@ -103,3 +103,6 @@ func reset(fd int) {
 	_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 	unix.Close(fd)
 }
+
+// finish closes fd as a process that ends does.
+func finish(fd int) { unix.Close(fd) }

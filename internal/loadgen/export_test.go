@@ -19,6 +19,7 @@ var (
 	UpgradeResponse = upgradeResponse
 	AcceptValue     = acceptValue
 	StringField     = stringField
+	Backoff         = backoff
 )
 
 func NextFrame(b []byte, limit int) (op byte, payload []byte, n int, err error) {
@@ -60,6 +61,15 @@ func (p *pacer) Next() time.Duration   { return time.Duration(p.next()) }
 func (p *pacer) Miss(at time.Duration) { p.miss(int64(at)) }
 func (p *pacer) Finish()               { p.finish() }
 func (p *pacer) Missed() uint64        { return p.missed }
+
+type Agenda = agenda
+
+func (a *agenda) Add(at int64) { a.add(appointment{at: at}) }
+
+func (a *agenda) Due(now int64) (at int64, ok bool) {
+	p, ok := a.due(now)
+	return p.at, ok
+}
 
 type Order = order
 

@@ -40,6 +40,15 @@ type tally struct {
 	pings    uint64
 	sending  int // loops that are not through with their sends
 
+	cuts        int   // connections cut on purpose
+	fallen      int   // connections lost that come back; they count as lost too
+	returned    int   // connections that came back
+	firstReturn int64 // when the first of them was opened
+	lastReturn  int64
+	recovered   int // of the returned, those whose session the server had kept
+	failed      int // attempts to come back that were not the last
+	failedWhy   error
+
 	// copied from the order and the pacer when a snapshot is taken
 	misordered, duplicated, missed uint64
 }
@@ -59,6 +68,18 @@ func (t *tally) add(o tally) {
 	t.foreign += o.foreign
 	t.pings += o.pings
 	t.sending += o.sending
+	t.cuts += o.cuts
+	t.fallen += o.fallen
+	t.returned += o.returned
+	if o.firstReturn != 0 && (t.firstReturn == 0 || o.firstReturn < t.firstReturn) {
+		t.firstReturn = o.firstReturn
+	}
+	t.lastReturn = max(t.lastReturn, o.lastReturn)
+	t.recovered += o.recovered
+	t.failed += o.failed
+	if t.failedWhy == nil {
+		t.failedWhy = o.failedWhy
+	}
 	t.misordered += o.misordered
 	t.duplicated += o.duplicated
 	t.missed += o.missed
@@ -91,29 +112,32 @@ type loop struct {
 	whole   int
 
 	// owned by the goroutine in run
-	poll     *poller
-	buf      []byte
-	request  []byte // of a polling session, while it is put together
-	targets  []target
-	conns    []conn
-	lanes    []*lane
-	turns    int // of the lanes
-	inflight int // connections being set up
-	handled  int // events in the last turn
-	failure  error
-	sending  bool
-	sent     bool // all there was to send
-	coalesce bool
-	measure  window
+	poll      *poller
+	buf       []byte
+	request   []byte // of a polling session, while it is put together
+	targets   []target
+	conns     []conn
+	lanes     []*lane
+	turns     int // of the lanes
+	inflight  int // connections being set up
+	handled   int // events in the last turn
+	failure   error
+	sending   bool
+	sent      bool // all there was to send
+	coalesce  bool
+	returning bool // who is cut or lost comes back
+	agenda    agenda
+	measure   window
 
 	// mu is held while a batch of events is handled, and by whoever takes a
 	// snapshot in between.
-	mu    sync.Mutex
-	tally tally
-	order order
-	pace  pacer
-	hist  *hdrhistogram.Histogram
-	kinds *kinds // of the whole run, nil when all are on WebSocket
+	mu       sync.Mutex
+	tally    tally
+	order    order
+	pace     pacer
+	hist     *hdrhistogram.Histogram
+	absences *hdrhistogram.Histogram // in Storm and Drops, of the whole run
+	kinds    *kinds                  // of the whole run, nil when all are on WebSocket
 }
 
 // kinds are the latencies of the connections on each transport.
@@ -137,7 +161,7 @@ func (l *loop) run(f func() error) error {
 
 // turn waits for events, up to d, and handles them.
 func (l *loop) turn(ctx context.Context, d time.Duration) error {
-	events, err := l.poll.wait(min(d, longestWait))
+	events, err := l.poll.wait(min(d, longestWait, l.untilDue()))
 	if err != nil {
 		return err
 	}
@@ -145,7 +169,7 @@ func (l *loop) turn(ctx context.Context, d time.Duration) error {
 		l.mu.Lock()
 		for i := range events {
 			switch c := &l.conns[events[i].Fd]; {
-			case c.state == lost:
+			case c.gone():
 			case c.session != nil:
 				l.handleHTTP(c, int(events[i].Pad), events[i].Events)
 			default:
@@ -154,6 +178,7 @@ func (l *loop) turn(ctx context.Context, d time.Duration) error {
 		}
 		l.mu.Unlock()
 	}
+	l.doDue()
 	if l.failure != nil {
 		return l.failure
 	}
@@ -183,7 +208,7 @@ func (l *loop) handle(c *conn, events uint32) {
 			return
 		}
 		rest := l.consume(c, l.buf[:kept+n], l.clock.now())
-		if c.state == lost {
+		if c.gone() {
 			return
 		}
 		c.partial = append(c.partial[:0], rest...)
@@ -309,10 +334,9 @@ func (l *loop) snapshot(fresh *hdrhistogram.Histogram) (tally, *hdrhistogram.His
 // close cuts all connections.
 func (l *loop) close() {
 	for i := range l.conns {
-		if c := &l.conns[i]; c.state != unopened && c.state != lost {
-			c.hangUp()
-			c.state = lost
-		}
+		c := &l.conns[i]
+		c.hangUp(reset)
+		c.state = lost
 	}
 	l.poll.close()
 }

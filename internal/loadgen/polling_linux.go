@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -32,8 +31,8 @@ const (
 // opened when there is something to send. What waits for the next POST, joined
 // as a payload, is in conn.out.
 type session struct {
-	sid  string
-	http [2]httpConn
+	query string // which session, once it is known
+	http  [2]httpConn
 }
 
 type httpConn struct {
@@ -44,27 +43,24 @@ type httpConn struct {
 	out  []byte // what the socket did not take
 }
 
-func (h *httpConn) hangUp() {
+func (h *httpConn) hangUp(how func(fd int)) {
 	if h.fd >= 0 {
-		reset(h.fd)
+		how(h.fd)
 	}
 	*h = httpConn{fd: -1}
 }
 
 func newSession() *session { return &session{http: [2]httpConn{{fd: -1}, {fd: -1}}} }
 
-func (s *session) hangUp() {
-	s.sid = ""
+func (s *session) hangUp(how func(fd int)) {
+	s.query = ""
 	for i := range s.http {
-		s.http[i].hangUp()
+		s.http[i].hangUp(how)
 	}
 }
 
 // get asks for what the server has for the session, or for a new session.
-func (l *loop) get(c *conn) {
-	l.request = fmt.Appendf(l.request[:0], "GET %s", l.cfg.Path)
-	l.ask(c, getting, nil)
-}
+func (l *loop) get(c *conn) { l.ask(c, getting, "GET", nil) }
 
 // post queues a packet, and sends it unless another POST is on its way.
 func (l *loop) post(c *conn, packet []byte) {
@@ -81,19 +77,18 @@ func (l *loop) postQueued(c *conn) {
 	if n > longestPost {
 		n, skip = bytes.LastIndexByte(c.out[:longestPost], separator), 1
 	}
-	l.request = fmt.Appendf(l.request[:0], "POST %s", l.cfg.Path)
-	l.ask(c, posting, c.out[:n])
-	if c.state != lost {
+	l.ask(c, posting, "POST", c.out[:n])
+	if !c.gone() {
 		c.out = append(c.out[:0], c.out[n+skip:]...)
 	}
 }
 
-// ask completes the request line in l.request, and sends the request on one of
-// the session's connections, opened when it has to be.
-func (l *loop) ask(c *conn, which int, body []byte) {
+// ask sends a request on one of the session's connections, opened when it has
+// to be.
+func (l *loop) ask(c *conn, which int, method string, body []byte) {
 	h := &c.session.http[which]
 	if h.fd >= 0 && l.clock.now()-h.used > int64(keptAlive) {
-		h.hangUp()
+		h.hangUp(reset)
 	}
 	if h.fd < 0 {
 		fd, err := l.dial(c, which)
@@ -103,16 +98,13 @@ func (l *loop) ask(c *conn, which int, body []byte) {
 		}
 		h.fd = fd
 	}
-	r := append(l.request, "?EIO=4&transport=polling"...)
-	if c.session.sid != "" {
-		r = append(append(r, "&sid="...), c.session.sid...)
-	}
-	r = append(append(append(r, " HTTP/1.1\r\nHost: "...), c.target.addr...), "\r\n"...)
+	r := fmt.Appendf(l.request[:0], "%s %s?EIO=4&transport=polling%s HTTP/1.1\r\nHost: %s\r\n",
+		method, l.cfg.Path, c.session.query, c.target.addr)
 	if body != nil {
-		r = append(r, "Content-Type: text/plain;charset=UTF-8\r\nContent-Length: "...)
-		r = append(strconv.AppendInt(r, int64(len(body)), 10), "\r\n"...)
+		r = fmt.Appendf(r, "Content-Type: text/plain;charset=UTF-8\r\nContent-Length: %d\r\n", len(body))
 	}
-	r = append(append(r, "\r\n"...), body...)
+	r = append(r, "\r\n"...)
+	r = append(r, body...)
 	l.request, h.busy = r, true
 	n, errno := send(h.fd, r)
 	switch {
@@ -148,7 +140,7 @@ func (l *loop) handleHTTP(c *conn, which int, events uint32) {
 			l.answered(c, which, l.buf[:n])
 			continue
 		case !h.busy: // the server keeps no idle connection
-			h.hangUp()
+			h.hangUp(reset)
 		case errno != 0:
 			l.lose(c, errno)
 		default:
@@ -184,9 +176,9 @@ func (l *loop) answered(c *conn, which int, b []byte) {
 		b, h.busy, h.used = b[n:], false, now
 		if r.last {
 			b = nil
-			h.hangUp()
+			h.hangUp(reset)
 		}
-		if l.onResponse(c, which, r, now); c.state == lost {
+		if l.onResponse(c, which, r, now); c.gone() {
 			return
 		}
 	}
@@ -208,7 +200,7 @@ func (l *loop) onResponse(c *conn, which int, r response, now int64) {
 	for body := r.body; len(body) > 0; {
 		var packet []byte
 		packet, body, _ = bytes.Cut(body, []byte{separator})
-		if l.onText(c, packet, now); c.state == lost {
+		if l.onText(c, packet, now); c.gone() {
 			return
 		}
 	}

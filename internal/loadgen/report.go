@@ -29,7 +29,8 @@ type Report struct {
 	Hold   *Hold   `json:"hold,omitempty"`   // in Idle, with a duration
 	Load   *Load   `json:"load,omitempty"`   // in the modes with a load
 
-	Polling *Polling `json:"polling,omitempty"` // with Config.Polling
+	Storm   *Reconnection `json:"storm,omitempty"`   // in Storm
+	Polling *Polling      `json:"polling,omitempty"` // with Config.Polling
 
 	Lost    int    `json:"lost_connections"`
 	LostWhy string `json:"lost_why,omitempty"` // the first of them
@@ -117,9 +118,9 @@ type Second struct {
 
 // Progress is what a run tells while it goes on.
 type Progress struct {
-	Phase string        // "connect", "settle", "hold", "warm-up", "measure", "drain"
+	Phase string        // "connect", "settle", "hold", "warm-up", "measure", "drain", "storm"
 	Since time.Duration // since the run began
-	Conns int           // connections in the namespace
+	Conns int           // connections in the namespace; in "storm", those that came back
 	Of    int           // connections wanted
 	Rate  float64       // connections, then messages, in the last second
 	Sent  uint64        // so far
@@ -127,6 +128,7 @@ type Progress struct {
 	Missed, Missing uint64        // sends missed, deliveries outstanding
 	P50, P99        time.Duration // of the last second
 	Lost            int
+	Failed          int // attempts to come back, in "storm"
 	ServerCores     float64
 	ServerKiB       int64
 	GeneratorCores  float64
@@ -141,6 +143,11 @@ func (p Progress) String() string {
 		fmt.Fprintf(&b, " %s of %s, %s/s", count(p.Conns), count(p.Of), count(p.Rate))
 	case "settle", "hold":
 		fmt.Fprintf(&b, " %s connected", count(p.Conns))
+	case "storm":
+		fmt.Fprintf(&b, " %s of %s back, %s/s", count(p.Conns), count(p.Of), count(p.Rate))
+		if p.Failed > 0 {
+			fmt.Fprintf(&b, ", failed attempts %s", count(p.Failed))
+		}
 	default:
 		fmt.Fprintf(&b, " %s/s", count(p.Rate))
 		if p.P99 > 0 {
@@ -202,6 +209,9 @@ func (r *Report) Rows() []Row {
 	if l := r.Load; l != nil {
 		t.load(l, what)
 	}
+	if r.Storm != nil {
+		t.storm(r.Storm)
+	}
 	if r.Polling != nil {
 		t.polling(r.Polling)
 	}
@@ -220,6 +230,8 @@ func (r *Report) title() string {
 		s += fmt.Sprintf(" to %s", count(r.Room))
 	case Direct:
 		s += " to one " + r.To
+	case Storm:
+		return s + fmt.Sprintf(", rooms of %s", count(r.Room))
 	case Idle:
 		return s
 	}

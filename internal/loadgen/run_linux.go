@@ -81,7 +81,7 @@ func (r *run) do(ctx context.Context) (*Report, error) {
 	if r.cfg.Mode.inRooms() {
 		r.report.Room, r.report.Rooms = r.cfg.Room, p.rooms
 	}
-	if r.cfg.Rate == 0 {
+	if r.cfg.Rate == 0 && r.cfg.Mode != Storm {
 		r.report.Inflight = r.cfg.Inflight
 	}
 	stop := r.watch.start(r)
@@ -107,6 +107,9 @@ func (r *run) phases(ctx context.Context) error {
 	}
 	if r.cfg.Mode == Idle {
 		return r.idle(ctx)
+	}
+	if r.cfg.Mode == Storm {
+		return r.storm(ctx)
 	}
 	if err := r.connected(); err != nil {
 		return err
@@ -276,6 +279,10 @@ func (r *run) finish() {
 	if t.lostWhy != nil {
 		r.report.LostWhy = t.lostWhy.Error()
 	}
+	if s := r.report.Storm; s != nil {
+		r.allLatencies()
+		s.Return, s.Series = latencyOf(r.watch.total), r.watch.series
+	}
 	l := r.report.Load
 	if l == nil {
 		return
@@ -284,11 +291,16 @@ func (r *run) finish() {
 	l.Expected, l.Received = t.expected, t.received
 	l.Missing = t.missing()
 	l.Misordered, l.Duplicated = t.misordered, t.duplicated
-	for _, loop := range r.loops {
-		_, h := loop.snapshot(newHistogram())
+	r.allLatencies()
+	l.Latency, l.Series = latencyOf(r.watch.total), r.watch.series
+}
+
+// allLatencies adds what was recorded since the last look.
+func (r *run) allLatencies() {
+	for _, l := range r.loops {
+		_, h := l.snapshot(newHistogram())
 		r.watch.total.Merge(h)
 	}
-	l.Latency, l.Series = latencyOf(r.watch.total), r.watch.series
 }
 
 func (r *run) mark() (mark, error) {
@@ -396,6 +408,10 @@ func (w *watch) look(r *run) {
 	}
 	if phase == "connect" {
 		p.Rate = per(uint64(m.tally.accepted - w.last.tally.accepted))
+	}
+	if phase == "storm" {
+		p.Conns, p.Failed = m.tally.returned, m.tally.failed
+		p.Rate = per(uint64(m.tally.returned - w.last.tally.returned))
 	}
 	if since > 0 {
 		w.series = append(w.series, Second{

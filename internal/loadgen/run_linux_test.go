@@ -188,7 +188,7 @@ func TestReportForms(t *testing.T) {
 
 func TestRunRefusesConfig(t *testing.T) {
 	for want, change := range map[string]func(*loadgen.Config){
-		"mode":              func(c *loadgen.Config) { c.Mode = "storm" },
+		"mode":              func(c *loadgen.Config) { c.Mode = "sunny" },
 		"no server address": func(c *loadgen.Config) { c.Addrs = nil },
 		"not host:port":     func(c *loadgen.Config) { c.Addrs = []string{"localhost"} },
 		"connections is 0":  func(c *loadgen.Config) { c.Conns = 0 },
@@ -203,6 +203,8 @@ func TestRunRefusesConfig(t *testing.T) {
 		"for each loop":     func(c *loadgen.Config) { c.Mode, c.Conns = loadgen.Direct, 23 },
 		"needs pairs":       func(c *loadgen.Config) { c.Mode, c.Loops = loadgen.Direct, 13 },
 		"for direct":        func(c *loadgen.Config) { c.ToUser = true },
+		"storm has no rate": func(c *loadgen.Config) { c.Mode, c.Rate = loadgen.Storm, 1 },
+		"rst or fin":        func(c *loadgen.Config) { c.Cut = "scissors" },
 		"share of":          func(c *loadgen.Config) { c.Polling = 1.5 },
 		"no process":        func(c *loadgen.Config) { c.PIDs = []int{1 << 30} },
 		"open files":        func(c *loadgen.Config) { c.Conns = 1 << 30 },
@@ -240,7 +242,7 @@ func TestRunAgainstOtherServer(t *testing.T) {
 }
 
 func TestRunEndsWithContext(t *testing.T) {
-	for _, mode := range []loadgen.Mode{loadgen.Idle, loadgen.Echo, loadgen.Rooms} {
+	for _, mode := range []loadgen.Mode{loadgen.Idle, loadgen.Echo, loadgen.Rooms, loadgen.Storm} {
 		cfg := short(mode, newServer(t))
 		cfg.Duration, cfg.Settle = time.Hour, time.Hour
 		ctx, cancel := context.WithCancel(t.Context())

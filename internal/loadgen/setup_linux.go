@@ -45,6 +45,9 @@ func newLoops(cfg *Config, clk clock) ([]*loop, error) {
 			order: newOrder(sizes[i], p.senders),
 			hist:  newHistogram(),
 		}
+		if cfg.Mode.cuts() {
+			loops[i].absences = newHistogram()
+		}
 		if cfg.Polling > 0 {
 			loops[i].sockets, loops[i].kinds = 2, newKinds()
 		}
@@ -87,6 +90,9 @@ func deal(cfg *Config, p plan, loops []*loop) {
 		c := &l.conns[len(l.conns)-1]
 		if l.rooms {
 			c.tag, c.slot = uint32(at.room), int32(at.slot)
+		}
+		if l.absences != nil {
+			c.comeback = &comeback{}
 		}
 		if at.polling {
 			c.session = newSession()

@@ -38,7 +38,7 @@ var (
 
 // consume handles what b holds and returns the incomplete frame at its end.
 func (l *loop) consume(c *conn, b []byte, now int64) []byte {
-	for len(b) > 0 && c.state != lost {
+	for len(b) > 0 && !c.gone() {
 		if c.state == upgrading {
 			n, err := upgradeResponse(b, l.accept)
 			if err != nil {
@@ -109,30 +109,14 @@ func (l *loop) onControl(c *conn, p []byte) {
 				l.lose(c, errNoSID)
 				return
 			}
-			c.session.sid = sid
+			c.session.query = "&sid=" + sid
 		}
 		c.state = connecting
 		l.write(c, l.enter)
 	case c.state == connecting && strings.HasPrefix(text, nspEnter):
-		l.tally.accepted++
-		l.tally.lastAccept = l.clock.now()
-		l.inflight--
-		if l.direct && !l.joins {
-			sid, ok := stringField(p, "sid")
-			if !ok {
-				l.lose(c, errNoSID)
-				return
-			}
-			c.name = sid
-		}
-		if c.state = accepted; !l.joins {
-			c.state = ready
-			l.tally.ready++
-		}
+		l.entered(c, p)
 	case c.state == joining && strings.HasPrefix(text, joinAck):
-		c.state = ready
-		l.tally.ready++
-		l.inflight--
+		l.settled(c)
 	case text == noop && c.session != nil:
 	case text == closing:
 		l.lose(c, errClosed)
@@ -143,6 +127,41 @@ func (l *loop) onControl(c *conn, p []byte) {
 	default:
 		l.tally.foreign++
 	}
+}
+
+// entered notes that c is in the namespace, with the server's answer.
+func (l *loop) entered(c *conn, p []byte) {
+	if l.direct && !l.joins {
+		sid, ok := stringField(p, "sid")
+		if !ok {
+			l.lose(c, errNoSID)
+			return
+		}
+		c.name = sid
+	}
+	c.state = accepted
+	if l.returning {
+		l.reentered(c, p)
+		return
+	}
+	l.tally.accepted++
+	l.tally.lastAccept = l.clock.now()
+	if !l.joins {
+		l.settled(c)
+		return
+	}
+	l.inflight--
+}
+
+// settled notes that c is where it should be.
+func (l *loop) settled(c *conn) {
+	c.state = ready
+	if l.returning {
+		l.cameBack(c)
+		return
+	}
+	l.tally.ready++
+	l.inflight--
 }
 
 // onOther handles the frames that are no text.
@@ -204,7 +223,11 @@ func (l *loop) flush(c *conn) bool {
 // run goes on without it.
 func (l *loop) lose(c *conn, why error) {
 	was := c.state
-	c.hangUp()
+	c.hangUp(reset)
+	if l.returning {
+		l.fell(c, was, why)
+		return
+	}
 	c.state = lost
 	if was < ready {
 		if l.failure == nil {
