@@ -16,6 +16,32 @@ const benchExample = `  socketeer bench --addr 127.0.0.1:3000 --mode idle --conn
   socketeer bench --addr 127.0.0.1:3000 --mode echo --conns 500
   socketeer bench --addr 127.0.0.1:3001,127.0.0.1:3002 --mode rooms --conns 10000 --room 100 --rate 50000/s`
 
+const benchLong = `Measure servers that run the bench application (serve --app bench).
+
+idle       connects and holds: accept rate, memory per connection
+echo       sends and waits for the acknowledgement
+rooms      sends to rooms: every member gets every message
+broadcast  sends to one room of all connections
+direct     sends from one socket to one other, on another server when --addr has
+           several: by its id, or with --to-user by a room it alone has joined
+storm      puts all into rooms, cuts them at once, and lets them come back as the
+           JavaScript client does (a second later, give or take a half; twice
+           as long after each attempt that failed): how long that takes, and
+           the servers' CPU time and peak memory meanwhile
+drops      sends numbered messages to rooms, evenly, while each client is cut
+           again and again for some seconds: how many each got, and with
+           --recover how many sessions the server had kept. The first member
+           of a room is the one that sends, and is not cut
+
+With --polling, a share of the connections, in any mode, stays on HTTP
+long-polling, as behind proxies that know no WebSocket; latency is printed for
+both kinds apart.
+
+With --rate, sends leave by the clock and latency counts from the time each was
+due; without it, the servers are kept as busy as they can be. The load
+generator takes processor time too: it is printed, and on a machine shared
+with the servers it is what they lack.`
+
 // newBenchCommand returns the command that puts load on servers which run the
 // bench application, and prints what it cost them.
 func newBenchCommand() *cobra.Command {
@@ -29,28 +55,7 @@ func newBenchCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bench --addr HOST:PORT[,...] --mode MODE",
 		Short: "Measure servers under load",
-		Long: `Measure servers that run the bench application (serve --app bench).
-
-idle       connects and holds: accept rate, memory per connection
-echo       sends and waits for the acknowledgement
-rooms      sends to rooms: every member gets every message
-broadcast  sends to one room of all connections
-direct     sends from one socket to one other, on another server when --addr has
-           several: by its id, or with --to-user by a room it alone has joined
-
-storm      puts all into rooms, cuts them at once, and lets them come back as the
-           JavaScript client does (a second later, give or take a half; twice
-           as long after each attempt that failed): how long that takes, and
-           the servers' CPU time and peak memory meanwhile
-
-With --polling, a share of the connections, in any mode, stays on HTTP
-long-polling, as behind proxies that know no WebSocket; latency is printed for
-both kinds apart.
-
-With --rate, sends leave by the clock and latency counts from the time each was
-due; without it, the servers are kept as busy as they can be. The load
-generator takes processor time too: it is printed, and on a machine shared
-with the servers it is what they lack.`,
+		Long: benchLong,
 		Example:       benchExample,
 		Args:          cobra.NoArgs,
 		SilenceUsage:  true,

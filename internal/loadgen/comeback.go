@@ -33,6 +33,7 @@ type duty uint8
 const (
 	open   duty = iota // come back
 	expire             // give an attempt up that has not got there
+	drop               // cut it, in Drops
 )
 
 // appointment is a duty and its time.

@@ -2,6 +2,7 @@ package loadgen
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"time"
 )
@@ -16,6 +17,42 @@ type comeback struct {
 	cut     int64  // when it was cut
 	failed  int    // attempts since
 	attempt uint32 // number of the latest attempt, of all
+	got     uint32 // messages, each counted once
+
+	pid    string // what the server calls the session, when it can be recovered
+	offset []byte // the last message's, as it stands in JSON
+}
+
+// session notes the session's id in an answer to CONNECT, and tells whether
+// it is the one there was before.
+func (b *comeback) session(p []byte) (recovered bool) {
+	pid, _ := stringField(p, "pid")
+	recovered = pid != "" && pid == b.pid
+	b.pid = pid
+	return recovered
+}
+
+// at notes the offset of a message: like the JavaScript client, the last
+// argument when it is a string, and when the session can be recovered at all.
+func (b *comeback) at(p []byte) {
+	if b.pid == "" {
+		return
+	}
+	if offset := lastString(p); offset != nil {
+		b.offset = append(b.offset[:0], offset...)
+	}
+}
+
+// entry returns the frame that takes c into the namespace.
+func (l *loop) entry(c *conn) []byte {
+	b := c.comeback
+	switch {
+	case !l.cfg.Recover || b.pid == "":
+		return l.enter
+	case len(b.offset) == 0:
+		return appendFrame(nil, opText, fmt.Sprintf(`%s{"pid":"%s"}`, nspEnter, b.pid))
+	}
+	return appendFrame(nil, opText, fmt.Sprintf(`%s{"pid":"%s","offset":"%s"}`, nspEnter, b.pid, b.offset))
 }
 
 // untilDue returns how long it is to the next appointment.
@@ -43,6 +80,8 @@ func (l *loop) doDue() {
 		switch p.duty {
 		case open:
 			l.comeBack(c, now)
+		case drop:
+			l.drop(c, p, now)
 		case expire:
 			if c.state < ready && c.comeback.attempt == p.attempt {
 				l.lose(c, errExpired)
@@ -100,8 +139,16 @@ func (l *loop) fell(c *conn, was state, why error) {
 	l.agenda.add(appointment{at: now + int64(wait), conn: c.local, duty: open})
 }
 
-// reentered notes that a connection is back in the namespace.
-func (l *loop) reentered(c *conn, _ []byte) { l.join(c) }
+// reentered notes that a connection is back in the namespace, and in its room
+// too when the server has recovered its session.
+func (l *loop) reentered(c *conn, recovered bool) {
+	if recovered {
+		l.tally.recovered++
+		l.settled(c)
+		return
+	}
+	l.join(c)
+}
 
 // cameBack notes that a connection is back altogether.
 func (l *loop) cameBack(c *conn) {

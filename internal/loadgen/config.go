@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"time"
 )
 
@@ -26,13 +27,17 @@ const (
 	// Storm puts the connections into rooms, cuts all of them at once and
 	// measures how they come back.
 	Storm Mode = "storm"
+	// Drops cuts each connection again and again for a while, as bad networks
+	// do, while numbered messages are sent to its room, and counts what each
+	// got. The first member of each room sends and is never cut.
+	Drops Mode = "drops"
 )
 
 // inRooms tells whether the connections join rooms.
 func (m Mode) inRooms() bool { return m == Rooms || m == Broadcast || m.cuts() }
 
 // cuts tells whether connections are cut and come back.
-func (m Mode) cuts() bool { return m == Storm }
+func (m Mode) cuts() bool { return m == Storm || m == Drops }
 
 // Cut is how connections are cut.
 type Cut string
@@ -109,13 +114,26 @@ type Config struct {
 	// Settle is waited in Idle and Storm before memory is read, so that garbage
 	// of the handshakes is gone; default 5 s.
 	Settle time.Duration
-	// Cut is how connections are cut in Storm; default RST.
+	// Cut is how connections are cut in Storm and Drops; default RST.
 	Cut Cut
 	// ReconnectDelay is what a client that was cut waits, times 0.5 to 1.5 at
 	// random, before it comes back in Storm; twice that after each attempt
 	// that failed, up to 5 s. Default 1 s, as the JavaScript client has it;
-	// negative: none.
+	// negative: none. In Drops it only counts after a failed attempt.
 	ReconnectDelay time.Duration
+	// DropEvery and DropFor are how often each connection is cut in Drops, and
+	// how long it stays away; default 15 s and 2 s. Connections are cut one
+	// after another, evenly over DropEvery.
+	DropEvery, DropFor time.Duration
+	// Messages and MessageEvery are how many messages are sent to each room in
+	// Drops, at which pace; default 120, 500 ms. They decide on Rate, Duration
+	// and Warmup.
+	Messages     int
+	MessageEvery time.Duration
+	// Recover makes connections that come back in Drops ask for the session
+	// they had, when the server has given them an id for it (connection state
+	// recovery).
+	Recover bool
 	// Drain is how long outstanding messages are waited for after the last
 	// send, before they count as missing; default 5 s.
 	Drain time.Duration
@@ -144,12 +162,21 @@ func (c Config) withDefaults() Config {
 	set(&c.ConnectInflight, 256)
 	set(&c.Loops, 1)
 	set(&c.Coalesce, 50*time.Microsecond)
+	set(&c.DropEvery, 15*time.Second)
+	set(&c.DropFor, 2*time.Second)
+	set(&c.Messages, 120)
+	set(&c.MessageEvery, 500*time.Millisecond)
 	set(&c.Cut, RST)
 	set(&c.ReconnectDelay, time.Second)
 	switch c.Mode {
 	case Idle:
 	case Storm:
 		set(&c.Duration, 60*time.Second)
+	case Drops:
+		set(&c.Rate, c.dropsRate())
+		// The end is half a send early, so that rounding adds no message.
+		rooms := (c.Conns + c.Room - 1) / max(1, c.Room)
+		c.Warmup, c.Duration = 0, time.Duration(c.Messages)*c.MessageEvery-c.MessageEvery/time.Duration(max(1, 2*rooms))
 	default:
 		set(&c.Duration, 10*time.Second)
 	}
@@ -184,11 +211,14 @@ func set[T comparable](field *T, value T) {
 	}
 }
 
+// dropsRate returns the deliveries a second in Drops.
+func (c Config) dropsRate() float64 { return float64(c.Conns) / c.MessageEvery.Seconds() }
+
+var modes = []Mode{Idle, Echo, Rooms, Broadcast, Direct, Storm, Drops}
+
 func (c Config) validate() error {
-	switch c.Mode {
-	case Idle, Echo, Rooms, Broadcast, Direct, Storm:
-	default:
-		return fmt.Errorf("socketeer: mode %q is none of idle, echo, rooms, broadcast, direct, storm", c.Mode)
+	if !slices.Contains(modes, c.Mode) {
+		return fmt.Errorf("socketeer: mode %q is none of %v", c.Mode, modes)
 	}
 	if len(c.Addrs) == 0 {
 		return errors.New("socketeer: no server address to put load on")
@@ -224,11 +254,8 @@ func (c Config) validate() error {
 	if c.Loops > c.Conns {
 		return fmt.Errorf("socketeer: %d event loops for %d connections", c.Loops, c.Conns)
 	}
-	if c.Cut != RST && c.Cut != FIN {
-		return fmt.Errorf("socketeer: connections are cut by %q, must be rst or fin", c.Cut)
-	}
-	if c.Rate > 0 && c.Mode.cuts() {
-		return fmt.Errorf("socketeer: %s has no rate", c.Mode)
+	if err := c.validateCuts(); err != nil {
+		return err
 	}
 	if !(c.Polling >= 0 && c.Polling <= 1) {
 		return fmt.Errorf("socketeer: share of connections on polling is %g, must be 0 to 1", c.Polling)
@@ -243,6 +270,29 @@ func (c Config) validate() error {
 		if d < 0 {
 			return fmt.Errorf("socketeer: duration %v is negative", d)
 		}
+	}
+	return nil
+}
+
+// validateCuts checks what Storm and Drops need.
+func (c Config) validateCuts() error {
+	switch {
+	case c.Cut != RST && c.Cut != FIN:
+		return fmt.Errorf("socketeer: connections are cut by %q, must be rst or fin", c.Cut)
+	case c.Mode == Storm && c.Rate != 0:
+		return errors.New("socketeer: storm has no rate")
+	case c.Recover && c.Mode != Drops:
+		return fmt.Errorf("socketeer: no session is recovered in %s", c.Mode)
+	case c.Mode != Drops:
+		return nil
+	case c.Room < 2:
+		return errors.New("socketeer: a room in drops needs two members: the first sends and is not cut")
+	case c.Messages < 1 || c.MessageEvery < 0:
+		return fmt.Errorf("socketeer: %d messages, one each %v: both must be positive", c.Messages, c.MessageEvery)
+	case c.DropFor < 0 || c.DropFor >= c.DropEvery:
+		return fmt.Errorf("socketeer: cut for %v every %v: must be shorter and positive", c.DropFor, c.DropEvery)
+	case c.Rate != c.dropsRate():
+		return errors.New("socketeer: the rate of drops follows from how often messages are sent")
 	}
 	return nil
 }

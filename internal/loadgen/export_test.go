@@ -19,6 +19,7 @@ var (
 	UpgradeResponse = upgradeResponse
 	AcceptValue     = acceptValue
 	StringField     = stringField
+	LastString      = lastString
 	Backoff         = backoff
 )
 
@@ -61,6 +62,13 @@ func (p *pacer) Next() time.Duration   { return time.Duration(p.next()) }
 func (p *pacer) Miss(at time.Duration) { p.miss(int64(at)) }
 func (p *pacer) Finish()               { p.finish() }
 func (p *pacer) Missed() uint64        { return p.missed }
+
+// Got returns what is reported of clients that got so many messages each.
+func Got(messages int, expected uint64, numbers ...int) Delivery {
+	d := Delivery{Messages: messages, Expected: expected}
+	d.got(numbers)
+	return d
+}
 
 type Agenda = agenda
 

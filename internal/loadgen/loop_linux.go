@@ -226,6 +226,9 @@ func (l *loop) record(c *conn, s stamp, now int64) bool {
 		return false
 	}
 	l.tally.received++
+	if c.comeback != nil {
+		c.comeback.got++
+	}
 	if s.at >= l.measure.count {
 		l.took(c, now-s.at)
 	}
@@ -252,6 +255,9 @@ func (l *loop) load(ctx context.Context, w window, done func() bool) error {
 	l.sending, l.measure = true, w
 	if l.cfg.Rate > 0 {
 		l.pace = newPacer(w, l.sends, l.number, l.cfg.Loops, l.part, l.whole)
+		if l.cfg.Mode == Drops {
+			l.dropFrom(w.start)
+		}
 	} else {
 		l.fill()
 		l.coalesce = l.cfg.Coalesce > 0 && l.tally.expected >= manyMessages

@@ -25,3 +25,21 @@ func stringField(b []byte, name string) (value string, ok bool) {
 	}
 	return string(rest[:end]), true
 }
+
+// lastString returns the last argument of an event packet, as it stands there,
+// when it is a plain string; else nil.
+func lastString(p []byte) []byte {
+	p, ok := bytes.CutSuffix(p, []byte(`"]`))
+	if !ok {
+		return nil
+	}
+	start := bytes.LastIndexByte(p, '"')
+	if start < 1 || p[start-1] != ',' || len(p)-start-1 > maxField {
+		return nil
+	}
+	p = p[start+1:]
+	if bytes.IndexByte(p, '\\') >= 0 {
+		return nil
+	}
+	return p
+}

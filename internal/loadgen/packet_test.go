@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/socketeer-io/socketeer/internal/loadgen"
 )
@@ -24,6 +25,45 @@ func TestStringField(t *testing.T) {
 			t.Errorf("%s: got %q, %v", in, got, ok)
 		}
 	}
+}
+
+func TestLastString(t *testing.T) {
+	for in, want := range map[string]string{
+		`42["msg","data","offset"]`:                  "offset",
+		`42["msg","data"]`:                           "data",
+		`42["msg",7,"o"]`:                            "o",
+		`42["msg","data",7]`:                         "",
+		`42["msg",{"a":"b"}]`:                        "",
+		`42["msg",{"a":"b"},"c"]`:                    "c",
+		`42["msg"]`:                                  "",
+		`42["msg","a\"b"]`:                           "",
+		`42["msg","a\n"]`:                            "",
+		`42["m","` + strings.Repeat("x", 257) + `"]`: "",
+		`"]`:  "",
+		`""]`: "",
+		``:    "",
+	} {
+		if got := loadgen.LastString([]byte(in)); string(got) != want {
+			t.Errorf("%s: got %q, want %q", in, got, want)
+		}
+	}
+}
+
+func FuzzLastString(f *testing.F) {
+	f.Add([]byte(`42["msg","data","offset"]`))
+	f.Add([]byte(`42["msg",{"a":"b"}]`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		got := loadgen.LastString(b)
+		if len(got) > 256 || strings.ContainsAny(string(got), `"\`) || !strings.HasSuffix(string(b), string(got)+`"]`) && got != nil {
+			t.Fatalf("%q in %q", got, b)
+		}
+		var args []any
+		if at := strings.IndexByte(string(b), '['); got != nil && at >= 0 && json.Unmarshal(b[at:], &args) == nil {
+			if last, ok := args[len(args)-1].(string); !ok || utf8.Valid(b) && last != string(got) {
+				t.Fatalf("%q is not the last of %q", got, b)
+			}
+		}
+	})
 }
 
 func FuzzStringField(f *testing.F) {

@@ -21,6 +21,7 @@ type plan struct {
 	senders            int     // at most, per room
 	perSend            float64 // messages or deliveries that come from one send, on average
 	polling            float64 // share of the connections
+	cut                bool    // senders are the ones that stay, and not on polling
 }
 
 func newPlan(c Config) plan {
@@ -32,6 +33,9 @@ func newPlan(c Config) plan {
 		p.room = c.Room
 		p.rooms = (c.Conns + c.Room - 1) / c.Room
 		p.senders = min(c.Room, MaxSenders)
+		if c.Mode == Drops {
+			p.senders, p.cut = 1, true
+		}
 		p.perSend = float64(c.Conns) / float64(p.rooms)
 	}
 	return p
@@ -55,6 +59,7 @@ func (p plan) place(i int) place {
 	at.slot = -1
 	if stride := max(1, size/p.senders); member%stride == 0 && member/stride < p.senders {
 		at.slot = member / stride
+		at.polling = at.polling && !p.cut
 	}
 	return at
 }

@@ -30,6 +30,7 @@ type Report struct {
 	Load   *Load   `json:"load,omitempty"`   // in the modes with a load
 
 	Storm   *Reconnection `json:"storm,omitempty"`   // in Storm
+	Drops   *Delivery     `json:"drops,omitempty"`   // in Drops
 	Polling *Polling      `json:"polling,omitempty"` // with Config.Polling
 
 	Lost    int    `json:"lost_connections"`
@@ -128,7 +129,8 @@ type Progress struct {
 	Missed, Missing uint64        // sends missed, deliveries outstanding
 	P50, P99        time.Duration // of the last second
 	Lost            int
-	Failed          int // attempts to come back, in "storm"
+	Failed          int // attempts to come back
+	Away            int // connections cut or lost that are not back
 	ServerCores     float64
 	ServerKiB       int64
 	GeneratorCores  float64
@@ -157,6 +159,9 @@ func (p Progress) String() string {
 		if p.Missed > 0 {
 			fmt.Fprintf(&b, ", missed sends %s", count(p.Missed))
 		}
+	}
+	if p.Away > 0 && p.Phase != "storm" {
+		fmt.Fprintf(&b, ", away %s", count(p.Away))
 	}
 	if p.Lost > 0 {
 		fmt.Fprintf(&b, ", lost connections %s", count(p.Lost))
@@ -212,6 +217,9 @@ func (r *Report) Rows() []Row {
 	if r.Storm != nil {
 		t.storm(r.Storm)
 	}
+	if r.Drops != nil {
+		t.delivery(r.Drops)
+	}
 	if r.Polling != nil {
 		t.polling(r.Polling)
 	}
@@ -224,7 +232,7 @@ func (r *Report) Rows() []Row {
 func (r *Report) title() string {
 	s := string(r.Mode)
 	switch r.Mode {
-	case Rooms:
+	case Rooms, Drops:
 		s += fmt.Sprintf(", %s of %s", count(r.Rooms), count(r.Room))
 	case Broadcast:
 		s += fmt.Sprintf(" to %s", count(r.Room))

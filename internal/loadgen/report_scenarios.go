@@ -1,5 +1,10 @@
 package loadgen
 
+import (
+	"fmt"
+	"slices"
+)
+
 // Polling tells the transports of a run apart: a message counts for the
 // transport of the connection that got it.
 type Polling struct {
@@ -56,6 +61,77 @@ func (t *table) storm(s *Reconnection) {
 	t.cpu("generator CPU", &s.Generator, "return")
 	if s.Server != nil {
 		t.row("peak memory", "%s KiB", count(s.PeakKiB))
+	}
+}
+
+// Delivery is what clients got whose connections were cut again and again.
+// What came late, twice or in the wrong order is in Load.
+type Delivery struct {
+	Clients      int     `json:"clients"`  // that were cut: all but one a room
+	Messages     int     `json:"messages"` // to be sent to each room
+	MessageEvery float64 `json:"message_every_seconds"`
+	DropEvery    float64 `json:"drop_every_seconds"`
+	DropFor      float64 `json:"drop_for_seconds"`
+	Cut          Cut     `json:"cut"`
+
+	Expected  uint64     `json:"expected"` // had no client been cut
+	Delivered uint64     `json:"delivered"`
+	Percent   float64    `json:"delivered_percent"`
+	Min       int        `json:"min"` // messages that a client got
+	Median    int        `json:"median"`
+	Mean      float64    `json:"mean"`
+	Max       int        `json:"max"`
+	Histogram []GotRange `json:"histogram"`
+
+	Cuts      int     `json:"cuts"`
+	Returned  int     `json:"returned"`
+	Recovered int     `json:"recovered"`       // of them, sessions that the server had kept
+	Failed    int     `json:"failed_attempts"` // to return; all were tried again
+	FailedWhy string  `json:"failed_why,omitempty"`
+	Return    Latency `json:"time_to_return"` // from the cut until back in namespace and room
+}
+
+// GotRange is how many clients got From to To messages.
+type GotRange struct {
+	From    int `json:"from"`
+	To      int `json:"to"`
+	Clients int `json:"clients"`
+}
+
+// got fills in what is known from how many messages each client got. It sorts
+// the numbers.
+func (d *Delivery) got(numbers []int) {
+	if len(numbers) == 0 {
+		return
+	}
+	slices.Sort(numbers)
+	width := max(1, (d.Messages+19)/20)
+	for _, n := range numbers {
+		d.Delivered += uint64(n)
+		from := n / width * width
+		if k := len(d.Histogram); k == 0 || d.Histogram[k-1].From != from {
+			d.Histogram = append(d.Histogram, GotRange{From: from, To: from + width - 1})
+		}
+		d.Histogram[len(d.Histogram)-1].Clients++
+	}
+	d.Min, d.Max, d.Median = numbers[0], numbers[len(numbers)-1], numbers[len(numbers)/2]
+	d.Mean = float64(d.Delivered) / float64(len(numbers))
+	if d.Expected > 0 {
+		d.Percent = 100 * float64(d.Delivered) / float64(d.Expected)
+	}
+}
+
+func (t *table) delivery(d *Delivery) {
+	t.row("clients cut", "%s, by %s, every %s s for %s s: %s times",
+		count(d.Clients), d.Cut, decimal(d.DropEvery), decimal(d.DropFor), count(d.Cuts))
+	t.row("returned", "%s, sessions recovered %s", count(d.Returned), count(d.Recovered))
+	t.latency("time to return, ms", uint64(d.Returned), d.Return)
+	t.failed(d.Failed, d.FailedWhy)
+	t.row("delivered", "%.2f%% (%s of %s)", d.Percent, count(d.Delivered), count(d.Expected))
+	t.row(fmt.Sprintf("each got, of %s", count(d.Messages)), "min %s  median %s  mean %s  max %s",
+		count(d.Min), count(d.Median), decimal(d.Mean), count(d.Max))
+	for _, h := range d.Histogram {
+		t.row(fmt.Sprintf("  %d to %d", h.From, h.To), "%s clients", count(h.Clients))
 	}
 }
 

@@ -291,6 +291,9 @@ func (r *run) finish() {
 	l.Expected, l.Received = t.expected, t.received
 	l.Missing = t.missing()
 	l.Misordered, l.Duplicated = t.misordered, t.duplicated
+	if r.cfg.Mode == Drops {
+		r.report.Drops = r.delivery(t)
+	}
 	r.allLatencies()
 	l.Latency, l.Series = latencyOf(r.watch.total), r.watch.series
 }
@@ -399,7 +402,7 @@ func (w *watch) look(r *run) {
 	p := Progress{
 		Phase: phase, Since: time.Duration(m.at - r.began), Conns: m.tally.accepted, Of: r.cfg.Conns,
 		Rate: per(m.tally.received - w.last.tally.received), Sent: m.tally.sent,
-		Missed: m.tally.missed, Missing: m.tally.missing(), Lost: m.tally.lost,
+		Missed: m.tally.missed, Missing: m.tally.missing(), Lost: m.tally.lost, Failed: m.tally.failed, Away: m.tally.away(),
 		P50:            time.Duration(second.ValueAtQuantile(50)) * time.Microsecond,
 		P99:            time.Duration(second.ValueAtQuantile(99)) * time.Microsecond,
 		ServerCores:    (m.server - w.last.server).Seconds() / seconds,
@@ -410,7 +413,7 @@ func (w *watch) look(r *run) {
 		p.Rate = per(uint64(m.tally.accepted - w.last.tally.accepted))
 	}
 	if phase == "storm" {
-		p.Conns, p.Failed = m.tally.returned, m.tally.failed
+		p.Conns = m.tally.back()
 		p.Rate = per(uint64(m.tally.returned - w.last.tally.returned))
 	}
 	if since > 0 {

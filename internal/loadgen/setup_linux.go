@@ -3,6 +3,7 @@ package loadgen
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -114,9 +115,19 @@ func deal(cfg *Config, p plan, loops []*loop) {
 			n.tokens = cfg.Inflight * len(n.senders)
 		}
 	}
+	share(cfg, loops)
+}
+
+// share says which part of the sends is each loop's. Rooms and pairs take
+// turns; in Echo the connections do, all in one lane.
+func share(cfg *Config, loops []*loop) {
+	whole := 0
 	for _, l := range loops {
-		// Rooms and pairs take turns; in Echo the connections do, all in one lane.
-		if l.part, l.whole = len(l.lanes), len(d.lanes); !l.rooms {
+		l.lanes = slices.DeleteFunc(l.lanes, func(n *lane) bool { return len(n.senders) == 0 })
+		whole += len(l.lanes)
+	}
+	for _, l := range loops {
+		if l.part, l.whole = len(l.lanes), whole; !l.rooms {
 			l.part, l.whole = len(l.conns), cfg.Conns
 		}
 	}

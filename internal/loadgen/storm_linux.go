@@ -71,6 +71,9 @@ func (r *run) allBack(ctx context.Context, end int64, cut func() bool) (peak int
 // some may have been lost again meanwhile.
 func (t *tally) back() int { return t.returned - t.fallen }
 
+// away returns how many are not.
+func (t *tally) away() int { return max(0, t.cuts+t.fallen-t.returned) }
+
 // stormed notes what came between the cut and the last return.
 func (r *run) stormed(from, to mark, peak int64) {
 	t := to.tally

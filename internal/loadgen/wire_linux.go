@@ -71,7 +71,7 @@ func (l *loop) consume(c *conn, b []byte, now int64) []byte {
 func (l *loop) onText(c *conn, p []byte, now int64) {
 	var body []byte
 	switch {
-	case c.state != ready:
+	case c.state != ready && !(l.returning && c.state >= connecting):
 	case l.rooms && len(p) > len(msgHead) && string(p[:len(msgHead)]) == msgHead:
 		body = p[len(msgHead):]
 	case !l.rooms && len(p) > len(ackHead) && string(p[:len(ackHead)]) == ackHead:
@@ -85,6 +85,9 @@ func (l *loop) onText(c *conn, p []byte, now int64) {
 	if !ok || s.room != c.tag || int(s.slot) >= l.order.senders || l.direct && int32(s.slot) == c.slot {
 		l.tally.foreign++
 		return
+	}
+	if l.cfg.Recover {
+		c.comeback.at(p)
 	}
 	switch first := l.record(c, s, now); {
 	case !first:
@@ -112,7 +115,7 @@ func (l *loop) onControl(c *conn, p []byte) {
 			c.session.query = "&sid=" + sid
 		}
 		c.state = connecting
-		l.write(c, l.enter)
+		l.write(c, l.entry(c))
 	case c.state == connecting && strings.HasPrefix(text, nspEnter):
 		l.entered(c, p)
 	case c.state == joining && strings.HasPrefix(text, joinAck):
@@ -140,8 +143,9 @@ func (l *loop) entered(c *conn, p []byte) {
 		c.name = sid
 	}
 	c.state = accepted
+	recovered := l.cfg.Recover && c.comeback.session(p)
 	if l.returning {
-		l.reentered(c, p)
+		l.reentered(c, recovered)
 		return
 	}
 	l.tally.accepted++
