@@ -14,7 +14,10 @@ import (
 
 const benchExample = `  socketeer bench --addr 127.0.0.1:3000 --mode idle --conns 10000 --pid $(pidof socketeer)
   socketeer bench --addr 127.0.0.1:3000 --mode echo --conns 500
-  socketeer bench --addr 127.0.0.1:3001,127.0.0.1:3002 --mode rooms --conns 10000 --room 100 --rate 50000/s`
+  socketeer bench --addr 127.0.0.1:3001,127.0.0.1:3002 --mode rooms --conns 10000 --room 100 --rate 50000/s
+  socketeer bench --addr 127.0.0.1:3001,127.0.0.1:3002 --mode direct --conns 2000 --rate 20k
+  socketeer bench --addr 127.0.0.1:3000 --mode storm --conns 5000 --polling 5%
+  socketeer bench --addr 127.0.0.1:3000 --mode drops --conns 1000 --recover`
 
 const benchLong = `Measure servers that run the bench application (serve --app bench).
 
@@ -53,9 +56,9 @@ func newBenchCommand() *cobra.Command {
 		page   string
 	)
 	cmd := &cobra.Command{
-		Use:   "bench --addr HOST:PORT[,...] --mode MODE",
-		Short: "Measure servers under load",
-		Long: benchLong,
+		Use:           "bench --addr HOST:PORT[,...] --mode MODE",
+		Short:         "Measure servers under load",
+		Long:          benchLong,
 		Example:       benchExample,
 		Args:          cobra.NoArgs,
 		SilenceUsage:  true,

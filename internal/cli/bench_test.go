@@ -140,3 +140,25 @@ func TestBenchPage(t *testing.T) {
 		t.Errorf("status %d, stdout %q, stderr %q; want one line about the file", status, stdout, stderr)
 	}
 }
+
+func TestBenchScenarios(t *testing.T) {
+	io, err := socketeer.NewServer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	bench.Mount(io)
+	srv := httptest.NewServer(io)
+	defer srv.Close()
+	defer io.Close()
+	for want, args := range map[string][]string{
+		"broadcast to 20, ":             {"--mode", "broadcast", "--duration", "100ms"},
+		"direct to one user, ":          {"--mode", "direct", "--to-user", "--duration", "100ms"},
+		"20, fin":                       {"--mode", "storm", "--settle", "10ms", "--reconnect-delay", "0", "--cut", "fin"},
+		"18, by rst, every 0.100 s for": {"--mode", "drops", "--drop-every", "100ms", "--drop-for", "10ms", "--messages", "20", "--message-every", "10ms", "--drain", "10ms", "--recover"},
+	} {
+		args = append([]string{"bench", "--addr", srv.Listener.Addr().String(), "--conns", "20", "--room", "10", "--warmup", "0s"}, args...)
+		if status, stdout, stderr := run(t, args...); status != 0 || !strings.Contains(stdout, want) {
+			t.Errorf("%v: status %d, stderr %q, stdout\n%s", args, status, stderr, stdout)
+		}
+	}
+}

@@ -71,7 +71,7 @@ func (l *loop) consume(c *conn, b []byte, now int64) []byte {
 func (l *loop) onText(c *conn, p []byte, now int64) {
 	var body []byte
 	switch {
-	case c.state != ready && !(l.returning && c.state >= connecting):
+	case c.state < connecting, c.state < ready && !l.returning:
 	case l.rooms && len(p) > len(msgHead) && string(p[:len(msgHead)]) == msgHead:
 		body = p[len(msgHead):]
 	case !l.rooms && len(p) > len(ackHead) && string(p[:len(ackHead)]) == ackHead:
