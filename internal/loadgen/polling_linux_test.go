@@ -47,7 +47,7 @@ func checkPolling(t *testing.T, cfg loadgen.Config, r *loadgen.Report) {
 	if p.Messages == 0 || p.Latency.P50 <= 0 || (p.WebSocketMessages == 0) != (p.WebSocketConns == 0) {
 		t.Errorf("%+v", p)
 	}
-	if s := tableOf(t, r); !strings.Contains(s, "polling latency, ms") || !strings.Contains(s, " on WebSocket") {
+	if s := tableOf(t, r); !strings.Contains(s, "  on polling, ms") || !strings.Contains(s, " on WebSocket") {
 		t.Error(s)
 	}
 }
@@ -62,7 +62,7 @@ func TestPollingHeartbeat(t *testing.T) {
 	if r.Hold.Pings == 0 || r.Lost != 0 || r.Polling == nil || r.Polling.Conns != cfg.Conns {
 		t.Errorf("%+v, lost %d (%s), %+v", r.Hold, r.Lost, r.LostWhy, r.Polling)
 	}
-	if s := tableOf(t, r); strings.Contains(s, "polling latency") {
+	if s := tableOf(t, r); strings.Contains(s, "on polling, ms") {
 		t.Error(s)
 	}
 }

@@ -6,7 +6,8 @@ import (
 )
 
 // Polling tells the transports of a run apart: a message counts for the
-// transport of the connection that got it.
+// transport of the connection that got it. In Storm, returns take the place of
+// messages, and the time to return that of the latency.
 type Polling struct {
 	Conns             int     `json:"connections"` // on HTTP long-polling
 	WebSocketConns    int     `json:"websocket_connections"`
@@ -18,8 +19,8 @@ type Polling struct {
 
 func (t *table) polling(p *Polling) {
 	t.row("transports", "%s on polling, %s on WebSocket", count(p.Conns), count(p.WebSocketConns))
-	t.latency("polling latency, ms", p.Messages, p.Latency)
-	t.latency("WebSocket latency, ms", p.WebSocketMessages, p.WebSocketLatency)
+	t.latency("  on polling, ms", p.Messages, p.Latency)
+	t.latency("  on WebSocket, ms", p.WebSocketMessages, p.WebSocketLatency)
 }
 
 // latency writes nothing when there was nothing to measure.
