@@ -3,6 +3,8 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
+	"io"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -69,23 +71,7 @@ func newBenchCommand() *cobra.Command {
 				cfg.ReconnectDelay = -1 // at once
 			}
 			cfg.Progress = func(p loadgen.Progress) { fmt.Fprintln(cmd.ErrOrStderr(), p) }
-			writePage, err := openPage(cmd, page)
-			if err != nil {
-				return err
-			}
-			report, err := loadgen.Run(cmd.Context(), cfg)
-			if err != nil {
-				return err
-			}
-			if err := writePage(report); err != nil {
-				return err
-			}
-			if !asJSON {
-				return report.WriteTable(cmd.OutOrStdout())
-			}
-			enc := json.NewEncoder(cmd.OutOrStdout())
-			enc.SetIndent("", "  ")
-			return enc.Encode(report)
+			return runBench(cmd, cfg, page, asJSON)
 		},
 	}
 	f := cmd.Flags()
@@ -106,15 +92,49 @@ func newBenchCommand() *cobra.Command {
 	f.DurationVar(&cfg.Settle, "settle", 5*time.Second, "wait before memory is read in idle and storm")
 	f.DurationVar(&cfg.Drain, "drain", 5*time.Second, "wait for outstanding messages at the end")
 	f.IntVar(&cfg.ConnectInflight, "connect-inflight", 256, "connections being opened at once")
-	f.IntVar(&cfg.Loops, "loops", 1, "event loops of the generator, a thread each")
+	f.IntVar(&cfg.Loops, "loops", 1, "event loops of a process of the generator, a thread each")
+	f.IntVar(&cfg.Processes, "processes", 0, "processes that share the connections (default: as many as the limit on open files makes necessary)")
 	f.StringVar(&cfg.Path, "path", "/socket.io/", "path of the servers' endpoint")
 	scenarioFlags(f, &cfg)
+	cmd.AddCommand(newBenchWorkerCommand())
 	for _, name := range []string{"addr", "mode"} {
 		if err := cmd.MarkFlagRequired(name); err != nil {
 			panic(err) // no such flag: a mistake in this function
 		}
 	}
 	return cmd
+}
+
+// runBench makes one run, and prints its report, and writes it to a page when
+// there is a file for one.
+func runBench(cmd *cobra.Command, cfg loadgen.Config, page string, asJSON bool) error {
+	writePage, err := openPage(cmd, page)
+	if err != nil {
+		return err
+	}
+	ctx, done := interrupted(cmd.Context(), func() { os.Exit(1) })
+	defer done()
+	if cfg.Worker, err = worker(); err != nil {
+		return err
+	}
+	report, err := loadgen.Run(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	if err := writePage(report); err != nil {
+		return err
+	}
+	if !asJSON {
+		return report.WriteTable(cmd.OutOrStdout())
+	}
+	return writeJSON(cmd.OutOrStdout(), report)
+}
+
+// writeJSON writes a report for programs.
+func writeJSON(w io.Writer, report any) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	return enc.Encode(report)
 }
 
 // rateValue is a number a second: 50000, 50000/s, 50k/s or 1.5M.

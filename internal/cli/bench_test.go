@@ -90,6 +90,11 @@ func TestBench(t *testing.T) {
 	if status != 0 || !strings.Contains(stdout, "1,000/s asked for") || !strings.Contains(stdout, "p99.9") {
 		t.Errorf("status %d, stderr %q, stdout\n%s", status, stderr, stdout)
 	}
+	t.Setenv(asCommand, "1") // what the command starts shall be the command
+	status, stdout, stderr = run(t, append(args, "--processes", "2")...)
+	if status != 0 || !strings.Contains(stdout, "2 processes") {
+		t.Errorf("status %d, stderr %q, stdout\n%s", status, stderr, stdout)
+	}
 	status, stdout, stderr = run(t, append(args, "--json")...)
 	var r loadgen.Report
 	if err := json.Unmarshal([]byte(stdout), &r); err != nil || status != 0 {

@@ -60,6 +60,9 @@ const (
 	// receiver remembers one sequence number a sender; without a bound, one
 	// room of 10,000 would need a hundred million of them.
 	MaxSenders = 128
+	// MaxProcesses is how many processes may share a run's connections. Each
+	// has source addresses of its own in 127.0.0.0/8.
+	MaxProcesses = 64
 )
 
 // Config describes a run. A zero field means the default it documents.
@@ -142,11 +145,19 @@ type Config struct {
 	ConnectInflight int
 	// Loops is the number of event loops, each on its own thread; default 1.
 	Loops int
+	// Processes is the number of processes that share the connections, each
+	// with so many loops; rooms and pairs stay within one. Default: as many as
+	// it takes because a process may open only so many files, if Worker is
+	// set, else 1. With 1, the connections are this process's own.
+	Processes int
+	// Worker is the command, and its arguments, of a process that calls [Work]
+	// with its standard input and output; needed for several Processes.
+	Worker []string
 	// PIDs are the server processes whose CPU time and memory are read;
 	// they must run on this machine. Default none: nothing is read.
 	PIDs []int
 	// Progress, when set, is called about once a second, from one goroutine.
-	Progress func(Progress)
+	Progress func(Progress) `json:"-"`
 }
 
 // withDefaults returns c with its zero fields filled in.
@@ -250,6 +261,12 @@ func (c Config) validate() error {
 	}
 	if c.ToUser && c.Mode != Direct {
 		return fmt.Errorf("socketeer: sending to users is for direct, not %s", c.Mode)
+	}
+	if c.Processes < 0 || c.Processes > MaxProcesses {
+		return fmt.Errorf("socketeer: %d processes for the load: takes 1 to %d", c.Processes, MaxProcesses)
+	}
+	if c.Processes > 1 && len(c.Worker) == 0 {
+		return fmt.Errorf("socketeer: %d processes for the load, and no command to start them by", c.Processes)
 	}
 	if c.Loops > c.Conns {
 		return fmt.Errorf("socketeer: %d event loops for %d connections", c.Loops, c.Conns)

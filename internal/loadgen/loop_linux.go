@@ -106,7 +106,8 @@ type loop struct {
 	enter   []byte // frame: into the namespace
 	pong    []byte // frame: answer to a heartbeat
 	sockets int    // a connection may have
-	number  int
+	number  int    // among those of all processes
+	of      int
 	sends   float64 // a second, of all loops
 	part    int     // of those sends, part/whole are this loop's
 	whole   int
@@ -251,10 +252,13 @@ func (l *loop) took(c *conn, d int64) {
 // load sends from w.start to w.end, then takes in what is still on its way
 // until done returns true.
 func (l *loop) load(ctx context.Context, w window, done func() bool) error {
+	if err := l.hold(ctx, time.Millisecond, func() bool { return l.clock.now() >= w.start }); err != nil {
+		return err
+	}
 	l.mu.Lock()
 	l.sending, l.measure = true, w
 	if l.cfg.Rate > 0 {
-		l.pace = newPacer(w, l.sends, l.number, l.cfg.Loops, l.part, l.whole)
+		l.pace = newPacer(w, l.sends, l.number, l.of, l.part, l.whole)
 		if l.cfg.Mode == Drops {
 			l.dropFrom(w.start)
 		}

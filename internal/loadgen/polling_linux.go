@@ -213,10 +213,11 @@ func (r *run) polling() *Polling {
 	if r.cfg.Polling == 0 {
 		return nil
 	}
-	sum := newKinds()
-	for _, l := range r.loops {
-		sum.webSocket.Merge(l.kinds.webSocket)
-		sum.polling.Merge(l.kinds.polling)
+	var sum *kinds
+	if r.team != nil {
+		sum = r.team.kinds()
+	} else {
+		sum = collectKinds(r.loops)
 	}
 	n := newPlan(*r.cfg).pollers()
 	return &Polling{

@@ -22,7 +22,9 @@ type Report struct {
 	Inflight int      `json:"inflight,omitempty"` // per connection or room, when saturated
 	To       string   `json:"to,omitempty"`       // in Direct: "socket" or "user", and " on another server"
 	Payload  int      `json:"payload_bytes"`
-	Loops    int      `json:"loops"`
+	Loops    int      `json:"loops"` // a process
+	// Processes is how many processes the load came from, when several.
+	Processes int `json:"processes,omitempty"`
 
 	Accept Accept  `json:"accept"`
 	Memory *Memory `json:"memory,omitempty"` // with Config.PIDs
@@ -196,6 +198,9 @@ func (r *Report) Rows() []Row {
 	}
 	t.row("mode", "%s", r.title())
 	t.row("servers", "%s", strings.Join(r.Addrs, ", "))
+	if r.Processes > 1 {
+		t.row("load comes from", "%d processes", r.Processes)
+	}
 	a := r.Accept
 	t.row("connected", "%s in %s s: %s/s", count(r.Conns), decimal(a.Seconds), count(a.PerSecond))
 	if a.ServerMicros > 0 {

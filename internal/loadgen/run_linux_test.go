@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"net"
 	"net/http"
@@ -22,7 +23,23 @@ import (
 	"github.com/socketeer-io/socketeer/internal/loadgen"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// asWorker makes the test binary be a process with a share of the load.
+const asWorker = "LOADGEN_TEST_WORKER"
+
+func TestMain(m *testing.M) {
+	switch os.Getenv(asWorker) {
+	case "":
+		goleak.VerifyTestMain(m)
+	case "works":
+		if err := loadgen.Work(context.Background(), os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	case "fails":
+		fmt.Fprintln(os.Stderr, "no such luck")
+		os.Exit(3)
+	}
+}
 
 // newServer serves the bench application and returns its address.
 func newServer(t *testing.T, opts ...socketeer.Option) string {

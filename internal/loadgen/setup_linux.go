@@ -10,8 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// newLoops deals the connections of a run to its loops.
-func newLoops(cfg *Config, clk clock) ([]*loop, error) {
+// newLoops deals the connections of a share to its loops.
+func newLoops(s *portion, clk clock) ([]*loop, error) {
+	cfg := &s.Config
 	targets := make([]target, len(cfg.Addrs))
 	for i, a := range cfg.Addrs {
 		t, err := resolve(a, cfg.Path)
@@ -37,7 +38,7 @@ func newLoops(cfg *Config, clk clock) ([]*loop, error) {
 		loops[i] = &loop{
 			cfg: cfg, clock: clk, poll: poll,
 			rooms: p.rooms > 0, direct: cfg.Mode == Direct, joins: cfg.Mode.inRooms() || cfg.ToUser,
-			number: i, sends: p.sends(cfg.Rate),
+			number: s.Part*cfg.Loops + i, of: s.Parts * cfg.Loops, sends: p.sends(cfg.Rate),
 			accept: acceptValue(), sockets: 1,
 			enter: appendFrame(nil, opText, nspEnter),
 			pong:  appendFrame(nil, opText, pong),
@@ -53,10 +54,12 @@ func newLoops(cfg *Config, clk clock) ([]*loop, error) {
 			loops[i].sockets, loops[i].kinds = 2, newKinds()
 		}
 		for _, t := range targets {
-			loops[i].targets = append(loops[i].targets, t.forLoop())
+			t = t.forLoop()
+			t.source = s.Part * ((cfg.sockets() + perSource - 1) / perSource)
+			loops[i].targets = append(loops[i].targets, t)
 		}
 	}
-	deal(cfg, p, loops)
+	deal(s, p, loops)
 	return loops, nil
 }
 
@@ -70,13 +73,14 @@ type dealer struct {
 	direct []*template      // by loop
 }
 
-func deal(cfg *Config, p plan, loops []*loop) {
+func deal(s *portion, p plan, loops []*loop) {
+	cfg := &s.Config
 	d := dealer{
 		cfg: cfg, plan: p, live: make([]atomic.Int64, p.rooms),
 		lanes: make(map[[2]int]*lane), direct: make([]*template, len(loops)),
 		// Runs on the same server at the same time, or shortly after one
 		// another, must not meet in a room.
-		prefix: fmt.Sprintf("%04x-", uint16(time.Now().UnixMicro())),
+		prefix: fmt.Sprintf("%04x-%s", uint16(time.Now().UnixMicro()), s.name()),
 	}
 	nth := make([]int, p.targets)
 	for i := range cfg.Conns {
