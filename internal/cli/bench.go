@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -96,7 +98,7 @@ func newBenchCommand() *cobra.Command {
 	f.IntVar(&cfg.Processes, "processes", 0, "processes that share the connections (default: as many as the limit on open files makes necessary)")
 	f.StringVar(&cfg.Path, "path", "/socket.io/", "path of the servers' endpoint")
 	scenarioFlags(f, &cfg)
-	cmd.AddCommand(newBenchWorkerCommand())
+	cmd.AddCommand(newBenchTableCommand(), newBenchModelCommand(), newBenchGrowthCommand(), newBenchWorkerCommand())
 	for _, name := range []string{"addr", "mode"} {
 		if err := cmd.MarkFlagRequired(name); err != nil {
 			panic(err) // no such flag: a mistake in this function
@@ -119,7 +121,7 @@ func runBench(cmd *cobra.Command, cfg loadgen.Config, page string, asJSON bool) 
 	}
 	report, err := loadgen.Run(ctx, cfg)
 	if err != nil {
-		return err
+		return unlessInterrupted(ctx, err)
 	}
 	if err := writePage(report); err != nil {
 		return err
@@ -128,6 +130,14 @@ func runBench(cmd *cobra.Command, cfg loadgen.Config, page string, asJSON bool) 
 		return report.WriteTable(cmd.OutOrStdout())
 	}
 	return writeJSON(cmd.OutOrStdout(), report)
+}
+
+// unlessInterrupted returns err, or that a signal is why there is one.
+func unlessInterrupted(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return errors.New("socketeer: interrupted")
+	}
+	return err
 }
 
 // writeJSON writes a report for programs.

@@ -41,6 +41,14 @@ type Options struct {
 	Progress func(line string)
 }
 
+// title is what is started, for people.
+func (o *Options) title() string {
+	if o.Command != "" {
+		return o.Command
+	}
+	return strings.Join(append([]string{"socketeer serve --app bench"}, o.Args...), " ")
+}
+
 // Fleet is a number of running servers. Its methods may be called by several
 // goroutines, but not two for the same server.
 type Fleet struct {
@@ -73,7 +81,7 @@ func Start(ctx context.Context, opts Options) (*Fleet, error) {
 		return nil, err
 	}
 	f := &Fleet{opts: opts, spawner: process.NewSpawner(), nodes: nodes}
-	opts.Progress(fmt.Sprintf("starting %d of: %s", opts.Nodes, nodes[0].title()))
+	opts.Progress(fmt.Sprintf("starting %d of: %s", opts.Nodes, opts.title()))
 	if err := f.startAll(ctx); err != nil {
 		f.Close()
 		return nil, err

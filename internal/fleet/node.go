@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"os/exec"
-	"strings"
 	"sync"
 	"time"
 
@@ -41,8 +40,6 @@ type running struct {
 	done   chan struct{} // closed when it has ended
 	asked  bool          // to end
 }
-
-func (n *node) title() string { return strings.Join(n.command, " ") }
 
 // start starts the process, and waits until the server is ready in a cluster
 // of so many.

@@ -135,8 +135,9 @@ func machineCPU() time.Duration {
 // for listeners and other servers.
 const spareFiles = 64
 
-// fileLimit returns how many files this process may have open.
-func fileLimit() (uint64, error) {
+// FileLimit returns how many files a process may open, at most: the hard limit
+// of this one, which those it starts share.
+func FileLimit() (uint64, error) {
 	var lim unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &lim); err != nil {
 		return 0, fmt.Errorf("socketeer: limit on open files: %w", err)

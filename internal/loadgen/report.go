@@ -288,6 +288,9 @@ func (t *table) cpu(name string, c *CPU, what string) {
 	}
 }
 
+// Count writes a whole number as the rows do: with commas.
+func Count(n float64) string { return count(n) }
+
 // count writes a whole number with commas.
 func count[T int | int64 | uint64 | float64](n T) string {
 	s := strconv.FormatFloat(math.Round(float64(n)), 'f', 0, 64)

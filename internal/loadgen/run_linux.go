@@ -55,7 +55,7 @@ func (c Config) processes() (int, error) {
 	if c.Processes > 0 || len(c.Worker) == 0 {
 		return max(1, c.Processes), nil
 	}
-	files, err := fileLimit()
+	files, err := FileLimit()
 	if err != nil {
 		return 0, err
 	}

@@ -18,3 +18,6 @@ func Work(context.Context, io.Reader, io.Writer) error { return errLinux }
 func Run(context.Context, Config) (*Report, error) {
 	return nil, errLinux
 }
+
+// FileLimit needs Linux, as Run does.
+func FileLimit() (uint64, error) { return 0, errLinux }

@@ -1,0 +1,67 @@
+package cli_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/socketeer-io/socketeer/internal/trial"
+)
+
+func TestBenchTrialsRefuse(t *testing.T) {
+	for want, args := range map[string][]string{
+		"--row 5: there are 1 to 4":           {"bench", "table", "--row", "5"},
+		"--scale 2: a fraction":               {"bench", "table", "--scale", "2"},
+		"no capacity model":                   {"bench", "table", "--model", "/nonexistent"},
+		"times to run":                        {"bench", "table", "--duration", "0s"},
+		"no {port}":                           {"bench", "table", "--row", "1", "--scale", "1", "--serve", " "},
+		"--strength 0":                        {"bench", "model", "--strength", "0"},
+		"--nodes 65: takes 1 to 64":           {"bench", "growth", "--nodes", "65"},
+		"a room has 100 members":              {"bench", "growth", "--conns", "99"},
+		"want a rate, and connections":        {"bench", "growth", "--rate", "0"},
+		"unknown command \"more\" for":        {"bench", "growth", "more"},
+		"no share of a run to work on: EOF":   {"bench", "worker"},
+		"ended: exit status 1; it printed no": {"bench", "model", "--serve", "false {port}"},
+	} {
+		status, stdout, stderr := run(t, args...)
+		if args[1] == "table" && status == 0 {
+			stderr += stdout // a row that fails says so in the table
+		} else if status == 0 {
+			t.Errorf("%q: status 0", args)
+		}
+		if !strings.Contains(stderr, want) {
+			t.Errorf("%q: want %q, got %q", args, want, stderr)
+		}
+	}
+}
+
+func TestBenchTable(t *testing.T) {
+	t.Setenv(asCommand, "1") // what the command starts shall be the command
+	markdown := filepath.Join(t.TempDir(), "table.md")
+	status, stdout, stderr := run(t, "bench", "table", "--row", "1", "--scale", "0.02", "--model", "testdata/model.json",
+		"--markdown", markdown, "--duration", "200ms", "--warmup", "0s", "--json")
+	var r trial.TableReport
+	if err := json.Unmarshal([]byte(stdout), &r); err != nil || status != 0 {
+		t.Fatalf("status %d, stderr %q, %v in\n%s", status, stderr, err, stdout)
+	}
+	if len(r.Rows) != 1 || r.Rows[0].Run.Conns != 200 || r.Rows[0].Report == nil || r.Rows[0].Report.Load.Received == 0 {
+		t.Errorf("%+v", r.Rows)
+	}
+	if b, err := os.ReadFile(markdown); err != nil || !strings.Contains(string(b), "| 200 of 10,000") {
+		t.Errorf("%v in\n%s", err, b)
+	}
+	if !strings.Contains(stderr, "row 1: 200 connections") {
+		t.Errorf("progress %q", stderr)
+	}
+}
+
+func TestBenchTrialInterrupted(t *testing.T) {
+	p := command(t, nil, "bench", "table", "--row", "2", "--scale", "0.002", "--duration", "1h", "--model", "testdata/model.json")
+	p.sees(t, 1, "measure")
+	p.signal(t, os.Interrupt)
+	if status := p.status(t); status != 1 || !strings.Contains(p.out.String(), "socketeer: interrupted") {
+		t.Errorf("status %d:\n%s", status, p.out)
+	}
+}
