@@ -17,6 +17,7 @@ type comeback struct {
 	cut     int64  // when it was cut
 	failed  int    // attempts since
 	attempt uint32 // number of the latest attempt, of all
+	opened  int64  // when that began
 	got     uint32 // messages, each counted once
 
 	pid    string // what the server calls the session, when it can be recovered
@@ -106,6 +107,10 @@ func (l *loop) cut(c *conn, now int64, after time.Duration) {
 // comeBack opens a connection that is away.
 func (l *loop) comeBack(c *conn, now int64) {
 	c.comeback.attempt++
+	c.comeback.opened = now
+	if l.cfg.Mode == Deploy {
+		c.target = &l.targets[rand.IntN(len(l.targets))] // as a load balancer deals
+	}
 	if l.tally.firstReturn == 0 {
 		l.tally.firstReturn = now
 	}
@@ -156,6 +161,9 @@ func (l *loop) cameBack(c *conn) {
 	l.tally.returned++
 	l.tally.lastReturn = now
 	_ = l.absences.RecordValue(min((now-c.comeback.cut)/1000, maxLatency)) // in range: cannot fail
+	if l.attempts != nil {
+		_ = l.attempts.RecordValue(min((now-c.comeback.opened)/1000, maxLatency)) // in range: cannot fail
+	}
 	if l.cfg.Mode == Storm {
 		l.took(c, now-c.comeback.cut)
 	}

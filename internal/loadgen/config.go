@@ -1,6 +1,7 @@
 package loadgen
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -31,13 +32,17 @@ const (
 	// do, while numbered messages are sent to its room, and counts what each
 	// got. The first member of each room sends and is never cut.
 	Drops Mode = "drops"
+	// Deploy is Rooms, paced, while servers are replaced (Config.During):
+	// connections that are lost come back, to any of the servers.
+	Deploy Mode = "deploy"
 )
 
 // inRooms tells whether the connections join rooms.
 func (m Mode) inRooms() bool { return m == Rooms || m == Broadcast || m.cuts() }
 
-// cuts tells whether connections are cut and come back.
-func (m Mode) cuts() bool { return m == Storm || m == Drops }
+// cuts tells whether connections are cut, by us or by servers that end, and
+// come back.
+func (m Mode) cuts() bool { return m == Storm || m == Drops || m == Deploy }
 
 // Cut is how connections are cut.
 type Cut string
@@ -120,7 +125,7 @@ type Config struct {
 	// Cut is how connections are cut in Storm and Drops; default RST.
 	Cut Cut
 	// ReconnectDelay is what a client that was cut waits, times 0.5 to 1.5 at
-	// random, before it comes back in Storm; twice that after each attempt
+	// random, before it comes back in Storm and Deploy; twice that after each attempt
 	// that failed, up to 5 s. Default 1 s, as the JavaScript client has it;
 	// negative: none. In Drops it only counts after a failed attempt.
 	ReconnectDelay time.Duration
@@ -133,6 +138,10 @@ type Config struct {
 	// and Warmup.
 	Messages     int
 	MessageEvery time.Duration
+	// During is called when the measured part of Deploy begins: it replaces
+	// servers, and the run does not end before it has returned. Its error ends
+	// the run.
+	During func(context.Context) error `json:"-"`
 	// Recover makes connections that come back in Drops ask for the session
 	// they had, when the server has given them an id for it (connection state
 	// recovery).
@@ -188,6 +197,9 @@ func (c Config) withDefaults() Config {
 		// The end is half a send early, so that rounding adds no message.
 		rooms := (c.Conns + c.Room - 1) / max(1, c.Room)
 		c.Warmup, c.Duration = 0, time.Duration(c.Messages)*c.MessageEvery-c.MessageEvery/time.Duration(max(1, 2*rooms))
+	case Deploy:
+		set(&c.Rate, 5*float64(c.Conns))
+		set(&c.Duration, 10*time.Second)
 	default:
 		set(&c.Duration, 10*time.Second)
 	}
@@ -225,7 +237,7 @@ func set[T comparable](field *T, value T) {
 // dropsRate returns the deliveries a second in Drops.
 func (c Config) dropsRate() float64 { return float64(c.Conns) / c.MessageEvery.Seconds() }
 
-var modes = []Mode{Idle, Echo, Rooms, Broadcast, Direct, Storm, Drops}
+var modes = []Mode{Idle, Echo, Rooms, Broadcast, Direct, Storm, Drops, Deploy}
 
 func (c Config) validate() error {
 	if !slices.Contains(modes, c.Mode) {
@@ -296,6 +308,8 @@ func (c Config) validateCuts() error {
 	switch {
 	case c.Cut != RST && c.Cut != FIN:
 		return fmt.Errorf("socketeer: connections are cut by %q, must be rst or fin", c.Cut)
+	case c.During != nil && c.Mode != Deploy:
+		return fmt.Errorf("socketeer: servers are not replaced in %s", c.Mode)
 	case c.Mode == Storm && c.Rate != 0:
 		return errors.New("socketeer: storm has no rate")
 	case c.Recover && c.Mode != Drops:

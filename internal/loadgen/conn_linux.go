@@ -31,7 +31,7 @@ type conn struct {
 	pending  int    // own messages that have not come back, when saturating
 	target   *target
 	lane     *lane
-	comeback *comeback // in Storm and Drops, else nil
+	comeback *comeback // in modes that cut, else nil
 	session  *session  // on HTTP long-polling, else nil
 	partial  []byte    // start of a frame
 	out      []byte    // what the socket did not take

@@ -137,7 +137,8 @@ type loop struct {
 	order    order
 	pace     pacer
 	hist     *hdrhistogram.Histogram
-	absences *hdrhistogram.Histogram // in Storm and Drops, of the whole run
+	absences *hdrhistogram.Histogram // in modes that cut, of the whole run
+	attempts *hdrhistogram.Histogram // in Deploy: the part of them that the last attempt took
 	kinds    *kinds                  // of the whole run, nil when all are on WebSocket
 }
 
@@ -257,6 +258,7 @@ func (l *loop) load(ctx context.Context, w window, done func() bool) error {
 	}
 	l.mu.Lock()
 	l.sending, l.measure = true, w
+	l.returning = l.cfg.Mode == Deploy
 	if l.cfg.Rate > 0 {
 		l.pace = newPacer(w, l.sends, l.number, l.of, l.part, l.whole)
 		if l.cfg.Mode == Drops {

@@ -33,6 +33,7 @@ type Report struct {
 
 	Storm   *Reconnection `json:"storm,omitempty"`   // in Storm
 	Drops   *Delivery     `json:"drops,omitempty"`   // in Drops
+	Deploy  *Deployment   `json:"deploy,omitempty"`  // in Deploy
 	Polling *Polling      `json:"polling,omitempty"` // with Config.Polling
 
 	Lost    int    `json:"lost_connections"`
@@ -225,6 +226,9 @@ func (r *Report) Rows() []Row {
 	if r.Drops != nil {
 		t.delivery(r.Drops)
 	}
+	if r.Deploy != nil {
+		t.deployment(r.Deploy)
+	}
 	if r.Polling != nil {
 		t.polling(r.Polling)
 	}
@@ -237,7 +241,7 @@ func (r *Report) Rows() []Row {
 func (r *Report) title() string {
 	s := string(r.Mode)
 	switch r.Mode {
-	case Rooms, Drops:
+	case Rooms, Drops, Deploy:
 		s += fmt.Sprintf(", %s of %s", count(r.Rooms), count(r.Room))
 	case Broadcast:
 		s += fmt.Sprintf(" to %s", count(r.Room))

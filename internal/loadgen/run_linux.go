@@ -272,30 +272,35 @@ func (r *run) load(ctx context.Context) error {
 	r.watch.loadFrom(start)
 	load := instruction{Do: "load", Start: w.start, Count: w.count, End: w.end}
 	return r.all(ctx, load, func(ctx context.Context) error {
-		r.watch.phase("warm-up")
-		if err := r.sleep(ctx, w.count); err != nil {
-			return err
-		}
-		from, err := r.mark()
-		if err != nil {
-			return err
-		}
-		r.watch.phase("measure")
-		if err := r.sleep(ctx, w.end); err != nil {
-			return err
-		}
-		to, err := r.mark()
-		if err != nil {
-			return err
-		}
-		r.measured(from, to)
-		r.watch.phase("drain")
-		if err := r.drain(ctx); err != nil || r.report.Memory == nil {
-			return err
-		}
-		r.report.Memory.AfterKiB, err = r.servers.rss()
-		return err
+		return r.beside(ctx, w.count, func(ctx context.Context) error { return r.conduct(ctx, w) })
 	})
+}
+
+// conduct takes the marks of a load, and waits until it is over.
+func (r *run) conduct(ctx context.Context, w window) error {
+	r.watch.phase("warm-up")
+	if err := r.sleep(ctx, w.count); err != nil {
+		return err
+	}
+	from, err := r.mark()
+	if err != nil {
+		return err
+	}
+	r.watch.phase("measure")
+	if err := r.sleep(ctx, w.end); err != nil {
+		return err
+	}
+	to, err := r.mark()
+	if err != nil {
+		return err
+	}
+	r.measured(from, to)
+	r.watch.phase("drain")
+	if err := r.drain(ctx); err != nil || r.report.Memory == nil {
+		return err
+	}
+	r.report.Memory.AfterKiB, err = r.servers.rss()
+	return err
 }
 
 // measured notes what came between two marks.
@@ -357,6 +362,9 @@ func (r *run) finish() {
 	l.Misordered, l.Duplicated = t.misordered, t.duplicated
 	if r.cfg.Mode == Drops {
 		r.report.Drops = r.delivery(t)
+	}
+	if r.cfg.Mode == Deploy {
+		r.report.Deploy = r.deployment(t)
 	}
 	r.allLatencies()
 	l.Latency, l.Series = latencyOf(r.watch.total), r.watch.series

@@ -49,6 +49,7 @@ func newLoops(s *portion, clk clock) ([]*loop, error) {
 		}
 		if cfg.Mode.cuts() {
 			loops[i].absences = newHistogram()
+			loops[i].attempts = newHistogram()
 		}
 		if cfg.Polling > 0 {
 			loops[i].sockets, loops[i].kinds = 2, newKinds()
