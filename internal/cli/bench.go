@@ -47,7 +47,11 @@ both kinds apart.
 With --rate, sends leave by the clock and latency counts from the time each was
 due; without it, the servers are kept as busy as they can be. The load
 generator takes processor time too: it is printed, and on a machine shared
-with the servers it is what they lack.`
+with the servers it is what they lack.
+
+The subcommands start servers themselves: table runs the rows that the field
+compares by, deploy replaces servers under load, model and growth say what
+loads cost.`
 
 // newBenchCommand returns the command that puts load on servers which run the
 // bench application, and prints what it cost them.
@@ -69,6 +73,9 @@ func newBenchCommand() *cobra.Command {
 		SilenceErrors: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg.Mode, cfg.Rate = loadgen.Mode(mode), float64(rate)
+			if cfg.Mode == loadgen.Deploy {
+				return wrong("--mode deploy starts its servers itself: socketeer bench deploy, see its --help")
+			}
 			if cfg.ReconnectDelay == 0 {
 				cfg.ReconnectDelay = -1 // at once
 			}
@@ -98,7 +105,7 @@ func newBenchCommand() *cobra.Command {
 	f.IntVar(&cfg.Processes, "processes", 0, "processes that share the connections (default: as many as the limit on open files makes necessary)")
 	f.StringVar(&cfg.Path, "path", "/socket.io/", "path of the servers' endpoint")
 	scenarioFlags(f, &cfg)
-	cmd.AddCommand(newBenchTableCommand(), newBenchModelCommand(), newBenchGrowthCommand(), newBenchWorkerCommand())
+	cmd.AddCommand(newBenchTableCommand(), newBenchModelCommand(), newBenchGrowthCommand(), newBenchDeployCommand(), newBenchWorkerCommand())
 	for _, name := range []string{"addr", "mode"} {
 		if err := cmd.MarkFlagRequired(name); err != nil {
 			panic(err) // no such flag: a mistake in this function

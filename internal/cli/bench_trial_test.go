@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/socketeer-io/socketeer/internal/loadgen"
 	"github.com/socketeer-io/socketeer/internal/trial"
 )
 
@@ -15,12 +16,15 @@ func TestBenchTrialsRefuse(t *testing.T) {
 		"--row 5: there are 1 to 4":           {"bench", "table", "--row", "5"},
 		"--scale 2: a fraction":               {"bench", "table", "--scale", "2"},
 		"no capacity model":                   {"bench", "table", "--model", "/nonexistent"},
-		"times to run":                        {"bench", "table", "--duration", "0s"},
+		"times to run":                        {"bench", "table", "--duration", "-1s"},
 		"no {port}":                           {"bench", "table", "--row", "1", "--scale", "1", "--serve", " "},
 		"--strength 0":                        {"bench", "model", "--strength", "0"},
 		"--nodes 65: takes 1 to 64":           {"bench", "growth", "--nodes", "65"},
 		"a room has 100 members":              {"bench", "growth", "--conns", "99"},
 		"want a rate, and connections":        {"bench", "growth", "--rate", "0"},
+		"--every 0s, --drain 2s: times":       {"bench", "deploy", "--every", "0s"},
+		"--rate 0: a deployment":              {"bench", "deploy", "--rate", "0"},
+		"socketeer bench deploy":              {"bench", "--mode", "deploy", "--addr", "127.0.0.1:1"},
 		"unknown command \"more\" for":        {"bench", "growth", "more"},
 		"no share of a run to work on: EOF":   {"bench", "worker"},
 		"ended: exit status 1; it printed no": {"bench", "model", "--serve", "false {port}"},
@@ -54,6 +58,25 @@ func TestBenchTable(t *testing.T) {
 	}
 	if !strings.Contains(stderr, "row 1: 200 connections") {
 		t.Errorf("progress %q", stderr)
+	}
+}
+
+func TestBenchDeploy(t *testing.T) {
+	t.Setenv(asCommand, "1")
+	for _, how := range []string{"--drain=100ms", "--kill"} {
+		status, stdout, stderr := run(t, "bench", "deploy", how, "--nodes", "2", "--conns", "40", "--room", "10", "--rate", "400",
+			"--every", "4s", "--warmup", "100ms", "--json")
+		var r loadgen.Report
+		if err := json.Unmarshal([]byte(stdout), &r); err != nil || status != 0 || r.Deploy == nil {
+			t.Fatalf("%s: status %d, stderr %q, %v in\n%s", how, status, stderr, err, stdout)
+		}
+		d := r.Deploy
+		if d.Servers != 2 || d.Kill != (how == "--kill") || d.Fallen == 0 || d.Returned == 0 || d.Delivered == 0 || d.Gap.P50 <= 0 {
+			t.Errorf("%s: %+v", how, d)
+		}
+		if strings.Count(stderr, "replaced server") != 2 {
+			t.Errorf("%s: progress %q", how, stderr)
+		}
 	}
 }
 
