@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -63,18 +64,18 @@ func TestBenchTable(t *testing.T) {
 
 func TestBenchDeploy(t *testing.T) {
 	t.Setenv(asCommand, "1")
-	for _, how := range []string{"--drain=100ms", "--kill"} {
-		status, stdout, stderr := run(t, "bench", "deploy", how, "--nodes", "2", "--conns", "40", "--room", "10", "--rate", "400",
-			"--every", "4s", "--warmup", "100ms", "--json")
+	for nodes, how := range map[string]string{"1": "--drain=100ms", "2": "--kill"} {
+		status, stdout, stderr := run(t, "bench", "deploy", how, "--nodes", nodes, "--conns", "40", "--room", "10", "--rate", "400",
+			"--every", "500ms", "--warmup", "100ms", "--json")
 		var r loadgen.Report
 		if err := json.Unmarshal([]byte(stdout), &r); err != nil || status != 0 || r.Deploy == nil {
 			t.Fatalf("%s: status %d, stderr %q, %v in\n%s", how, status, stderr, err, stdout)
 		}
 		d := r.Deploy
-		if d.Servers != 2 || d.Kill != (how == "--kill") || d.Fallen == 0 || d.Returned == 0 || d.Delivered == 0 || d.Gap.P50 <= 0 {
+		if fmt.Sprint(d.Servers) != nodes || d.Kill != (how == "--kill") || d.Fallen == 0 || d.Delivered == 0 {
 			t.Errorf("%s: %+v", how, d)
 		}
-		if strings.Count(stderr, "replaced server") != 2 {
+		if fmt.Sprint(strings.Count(stderr, "replaced server")) != nodes {
 			t.Errorf("%s: progress %q", how, stderr)
 		}
 	}

@@ -10,9 +10,13 @@ import (
 	"github.com/socketeer-io/socketeer/internal/loadgen"
 )
 
-// lead is how long the load runs before the first server is replaced, and
-// after the last one was to be.
-const lead = 2 * time.Second
+const (
+	// longestLead is how long the load runs before the first server is
+	// replaced, and again at the end.
+	longestLead = 2 * time.Second
+	// stragglers are waited for so long: what was lost never comes.
+	stragglers = 2 * time.Second
+)
 
 // DeployOptions say how servers are replaced.
 type DeployOptions struct {
@@ -26,6 +30,13 @@ type DeployOptions struct {
 	Kill bool
 	// Polling is the share of the connections on HTTP long-polling.
 	Polling float64
+}
+
+func (o *DeployOptions) lead() time.Duration { return min(longestLead, o.Every) }
+
+// length is how long the load is measured.
+func (o *DeployOptions) length() time.Duration {
+	return 2*o.lead() + time.Duration(o.Nodes)*o.Every
 }
 
 // Deploy starts servers, puts a load on them, and meanwhile replaces them one
@@ -48,7 +59,7 @@ func Deploy(ctx context.Context, s Setup, o DeployOptions) (*loadgen.Report, err
 	report, err := loadgen.Run(ctx, loadgen.Config{
 		Addrs: servers.Addrs(), Mode: loadgen.Deploy, Conns: o.Conns, Room: o.Room, Rate: o.Deliveries,
 		Payload: s.Payload, Polling: o.Polling, Warmup: s.Warmup, Processes: 1,
-		Duration: 2*lead + time.Duration(o.Nodes)*o.Every,
+		Duration: o.length(), Drain: stragglers,
 		During:   r.run,
 		Progress: func(p loadgen.Progress) { s.say("%s", p) },
 	})
@@ -75,8 +86,7 @@ type rollout struct {
 }
 
 func (r *rollout) run(ctx context.Context) error {
-	next := time.Now().Add(lead)
-	end := next.Add(time.Duration(r.opts.Nodes)*r.opts.Every + lead)
+	next, end := time.Now().Add(r.opts.lead()), time.Now().Add(r.opts.length())
 	for i := range r.servers.Len() {
 		if err := wait(ctx, time.Until(next)); err != nil {
 			return err
