@@ -28,6 +28,7 @@ func newBenchDeployCommand() *cobra.Command {
 		o      trial.DeployOptions
 		rate   = rateValue(10_000)
 		asJSON bool
+		page   string
 	)
 	cmd := &cobra.Command{
 		Use:   "deploy",
@@ -48,8 +49,16 @@ func newBenchDeployCommand() *cobra.Command {
 			case o.Deliveries == 0:
 				return wrong("--rate 0: a deployment is measured at a fixed rate")
 			}
+			writePage, err := openPage(cmd, page)
+			if err != nil {
+				return err
+			}
 			return try(cmd, s, asJSON, func(ctx context.Context, s trial.Setup) (table, error) {
-				return trial.Deploy(ctx, s, o)
+				report, err := trial.Deploy(ctx, s, o)
+				if err != nil {
+					return nil, err
+				}
+				return report, writePage(report)
 			})
 		},
 	}
@@ -67,5 +76,6 @@ func newBenchDeployCommand() *cobra.Command {
 	f.IntVar(&s.Payload, "payload", 64, "bytes of data in a message")
 	serveFlag(f, &s)
 	f.BoolVar(&asJSON, "json", false, "print the report as JSON")
+	f.StringVar(&page, "html", "", "write the report as a page to this file, too")
 	return cmd
 }

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/socketeer-io/socketeer/internal/loadgen"
@@ -84,8 +86,38 @@ func TestBenchDeploy(t *testing.T) {
 func TestBenchTrialInterrupted(t *testing.T) {
 	p := command(t, nil, "bench", "table", "--row", "2", "--scale", "0.002", "--duration", "1h", "--model", "testdata/model.json")
 	p.sees(t, 1, "measure")
+	servers := children(t, p.Process.Pid)
+	if len(servers) != 3 {
+		t.Errorf("%d servers", len(servers))
+	}
 	p.signal(t, os.Interrupt)
 	if status := p.status(t); status != 1 || !strings.Contains(p.out.String(), "socketeer: interrupted") {
 		t.Errorf("status %d:\n%s", status, p.out)
 	}
+	for _, pid := range servers {
+		if syscall.Kill(pid, 0) == nil {
+			t.Errorf("server %d is left", pid)
+		}
+	}
+}
+
+// children are the processes that a process has started, from any of its
+// threads.
+func children(t *testing.T, pid int) (pids []int) {
+	t.Helper()
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		b, _ := os.ReadFile(f) // a thread may have ended
+		for _, word := range strings.Fields(string(b)) {
+			n, err := strconv.Atoi(word)
+			if err != nil {
+				t.Fatal(err)
+			}
+			pids = append(pids, n)
+		}
+	}
+	return pids
 }

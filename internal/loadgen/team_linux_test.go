@@ -90,6 +90,23 @@ func TestProcessesEndWithContext(t *testing.T) {
 	}
 }
 
+func TestFileLimit(t *testing.T) {
+	for want, change := range map[string]func(*loadgen.Config){
+		"a process of the load generator may have": func(c *loadgen.Config) { c.Processes = 1 },
+		"server process(es) may have":              func(c *loadgen.Config) { c.PIDs = []int{os.Getpid()} },
+		"connections need":                         func(*loadgen.Config) {}, // more processes than there may be
+	} {
+		cfg := shared(t, short(loadgen.Rooms, newServer(t)), 0)
+		cfg.Conns, cfg.PIDs = 1<<30, nil
+		change(&cfg)
+		_, err := loadgen.Run(t.Context(), cfg)
+		var limit *loadgen.FileLimitError
+		if !errors.As(err, &limit) || !strings.Contains(err.Error(), want) || limit.Need <= limit.Have || limit.Have == 0 {
+			t.Errorf("want %q, got %v", want, err)
+		}
+	}
+}
+
 func TestWorkerWithoutShare(t *testing.T) {
 	for _, in := range []string{"", "nonsense"} {
 		if err := loadgen.Work(t.Context(), strings.NewReader(in), &strings.Builder{}); err == nil {
