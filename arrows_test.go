@@ -28,7 +28,8 @@ var mayImport = map[string][]string{
 	"adapter/nats":              {"adapter", "cluster", "adapter/cluster"},
 	".":                         {"engineio", "adapter", "protocol/eio", "protocol/sio", "internal/hub"},
 	"client":                    {"protocol/eio", "protocol/sio", "internal/wsconn"},
-	"internal/loadgen":          {"protocol/eio", "protocol/sio"},
+	"internal/process":          {},
+	"internal/loadgen":          {"protocol/eio", "protocol/sio", "internal/process"},
 	"internal/app/clientbundle": {},
 	"cmd/socketeer":             {"internal/cli"},
 }

@@ -2,8 +2,10 @@ package app
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"math/big"
 	"net"
 	"os"
 	"syscall"
@@ -17,6 +19,36 @@ func CheckFree(ctx context.Context, key, addr string) error {
 		return err
 	}
 	return l.Close()
+}
+
+// Ports that FreeAddrs takes from: below those that the system hands out by
+// itself. One of these could go to some connection while a node is down.
+const (
+	lowestPort = 20000
+	portRange  = 12000
+	portTries  = 1000
+)
+
+// FreeAddrs returns n addresses on the loopback interface that are free now.
+func FreeAddrs(ctx context.Context, n int) ([]string, error) {
+	addrs := make([]string, 0, n)
+	taken := map[int64]bool{}
+	for range portTries {
+		r, err := rand.Int(rand.Reader, big.NewInt(portRange))
+		if err != nil {
+			return nil, fmt.Errorf("socketeer: no random port: %w", err)
+		}
+		port := lowestPort + r.Int64()
+		addr := fmt.Sprintf("127.0.0.1:%d", port)
+		if taken[port] || CheckFree(ctx, "addr", addr) != nil {
+			continue
+		}
+		taken[port] = true
+		if addrs = append(addrs, addr); len(addrs) == n {
+			return addrs, nil
+		}
+	}
+	return nil, fmt.Errorf("socketeer: found no %d free ports from %d on", n, lowestPort)
 }
 
 func listen(ctx context.Context, key, addr string) (net.Listener, error) {

@@ -1,8 +1,12 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -14,7 +18,40 @@ import (
 
 const benchExample = `  socketeer bench --addr 127.0.0.1:3000 --mode idle --conns 10000 --pid $(pidof socketeer)
   socketeer bench --addr 127.0.0.1:3000 --mode echo --conns 500
-  socketeer bench --addr 127.0.0.1:3001,127.0.0.1:3002 --mode rooms --conns 10000 --room 100 --rate 50000/s`
+  socketeer bench --addr 127.0.0.1:3001,127.0.0.1:3002 --mode rooms --conns 10000 --room 100 --rate 50000/s
+  socketeer bench --addr 127.0.0.1:3001,127.0.0.1:3002 --mode direct --conns 2000 --rate 20k
+  socketeer bench --addr 127.0.0.1:3000 --mode storm --conns 5000 --polling 5%
+  socketeer bench --addr 127.0.0.1:3000 --mode drops --conns 1000 --recover`
+
+const benchLong = `Measure servers that run the bench application (serve --app bench).
+
+idle       connects and holds: accept rate, memory per connection
+echo       sends and waits for the acknowledgement
+rooms      sends to rooms: every member gets every message
+broadcast  sends to one room of all connections
+direct     sends from one socket to one other, on another server when --addr has
+           several: by its id, or with --to-user by a room it alone has joined
+storm      puts all into rooms, cuts them at once, and lets them come back as the
+           JavaScript client does (a second later, give or take a half; twice
+           as long after each attempt that failed): how long that takes, and
+           the servers' CPU time and peak memory meanwhile
+drops      sends numbered messages to rooms, evenly, while each client is cut
+           again and again for some seconds: how many each got, and with
+           --recover how many sessions the server had kept. The first member
+           of a room is the one that sends, and is not cut
+
+With --polling, a share of the connections, in any mode, stays on HTTP
+long-polling, as behind proxies that know no WebSocket; latency is printed for
+both kinds apart.
+
+With --rate, sends leave by the clock and latency counts from the time each was
+due; without it, the servers are kept as busy as they can be. The load
+generator takes processor time too: it is printed, and on a machine shared
+with the servers it is what they lack.
+
+The subcommands start servers themselves: table runs the rows that the field
+compares by, deploy replaces servers under load, model and growth say what
+loads cost.`
 
 // newBenchCommand returns the command that puts load on servers which run the
 // bench application, and prints what it cost them.
@@ -27,70 +64,94 @@ func newBenchCommand() *cobra.Command {
 		page   string
 	)
 	cmd := &cobra.Command{
-		Use:   "bench --addr HOST:PORT[,...] --mode idle|echo|rooms",
-		Short: "Measure servers under load",
-		Long: `Measure servers that run the bench application (serve --app bench).
-
-idle   connects and holds: accept rate, memory per connection
-echo   sends and waits for the acknowledgement
-rooms  sends to rooms: every member gets every message
-
-With --rate, sends leave by the clock and latency counts from the time each was
-due; without it, the servers are kept as busy as they can be. The load
-generator takes processor time too: it is printed, and on a machine shared
-with the servers it is what they lack.`,
+		Use:           "bench --addr HOST:PORT[,...] --mode MODE",
+		Short:         "Measure servers under load",
+		Long:          benchLong,
 		Example:       benchExample,
 		Args:          cobra.NoArgs,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg.Mode, cfg.Rate = loadgen.Mode(mode), float64(rate)
+			if cfg.Mode == loadgen.Deploy {
+				return wrong("--mode deploy starts its servers itself: socketeer bench deploy, see its --help")
+			}
+			if cfg.ReconnectDelay == 0 {
+				cfg.ReconnectDelay = -1 // at once
+			}
 			cfg.Progress = func(p loadgen.Progress) { fmt.Fprintln(cmd.ErrOrStderr(), p) }
-			writePage, err := openPage(cmd, page)
-			if err != nil {
-				return err
-			}
-			report, err := loadgen.Run(cmd.Context(), cfg)
-			if err != nil {
-				return err
-			}
-			if err := writePage(report); err != nil {
-				return err
-			}
-			if !asJSON {
-				return report.WriteTable(cmd.OutOrStdout())
-			}
-			enc := json.NewEncoder(cmd.OutOrStdout())
-			enc.SetIndent("", "  ")
-			return enc.Encode(report)
+			return runBench(cmd, cfg, page, asJSON)
 		},
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
 	f.StringSliceVar(&cfg.Addrs, "addr", nil, "servers, HOST:PORT[,HOST:PORT...]; connections are spread over them")
-	f.StringVar(&mode, "mode", "", "idle, echo or rooms")
+	f.StringVar(&mode, "mode", "", "what to do: see above")
 	f.IntVar(&cfg.Conns, "conns", 1000, "number of connections")
 	f.IntVar(&cfg.Room, "room", 100, "members per room")
-	f.Var(&rate, "rate", "deliveries (rooms) or messages (echo) a second, such as 50000/s or 50k; 0 saturates")
-	f.DurationVar(&cfg.Duration, "duration", 0, "measured time (default 10s; in idle: none, held after reading memory)")
+	f.Var(&rate, "rate", "deliveries (in rooms) or messages a second, such as 50000/s or 50k; 0 saturates")
+	f.DurationVar(&cfg.Duration, "duration", 0, "measured time (default 10s; in idle: none, held after reading memory; in storm: 60s at most)")
 	f.DurationVar(&cfg.Warmup, "warmup", 2*time.Second, "load before the measured time")
 	f.IntVar(&cfg.Payload, "payload", 64, "bytes of data in a message")
 	f.IntSliceVar(&cfg.PIDs, "pid", nil, "server processes on this machine, PID[,PID...]: read their CPU time and memory")
 	f.BoolVar(&asJSON, "json", false, "print the report as JSON")
 	f.StringVar(&page, "html", "", "write the report as a page to this file, too")
-	f.IntVar(&cfg.Inflight, "inflight", 0, "messages on their way when saturating: per connection in echo (default 1), per room in rooms (default 3)")
+	f.IntVar(&cfg.Inflight, "inflight", 0, "messages on their way when saturating: per connection in echo and direct (default 1), per room (default 3)")
 	f.DurationVar(&cfg.Coalesce, "coalesce", 50*time.Microsecond, "when saturating, look away this long after few events (negative: never)")
-	f.DurationVar(&cfg.Settle, "settle", 5*time.Second, "wait before memory is read in idle")
+	f.DurationVar(&cfg.Settle, "settle", 5*time.Second, "wait before memory is read in idle and storm")
 	f.DurationVar(&cfg.Drain, "drain", 5*time.Second, "wait for outstanding messages at the end")
 	f.IntVar(&cfg.ConnectInflight, "connect-inflight", 256, "connections being opened at once")
-	f.IntVar(&cfg.Loops, "loops", 1, "event loops of the generator, a thread each")
+	f.IntVar(&cfg.Loops, "loops", 1, "event loops of a process of the generator, a thread each")
+	f.IntVar(&cfg.Processes, "processes", 0, "processes that share the connections (default: as many as the limit on open files makes necessary)")
 	f.StringVar(&cfg.Path, "path", "/socket.io/", "path of the servers' endpoint")
+	scenarioFlags(f, &cfg)
+	cmd.AddCommand(newBenchTableCommand(), newBenchModelCommand(), newBenchGrowthCommand(), newBenchDeployCommand(), newBenchWorkerCommand())
 	for _, name := range []string{"addr", "mode"} {
 		if err := cmd.MarkFlagRequired(name); err != nil {
 			panic(err) // no such flag: a mistake in this function
 		}
 	}
 	return cmd
+}
+
+// runBench makes one run, and prints its report, and writes it to a page when
+// there is a file for one.
+func runBench(cmd *cobra.Command, cfg loadgen.Config, page string, asJSON bool) error {
+	writePage, err := openPage(cmd, page)
+	if err != nil {
+		return err
+	}
+	ctx, done := interrupted(cmd.Context(), func() { os.Exit(1) })
+	defer done()
+	if cfg.Worker, err = worker(); err != nil {
+		return err
+	}
+	report, err := loadgen.Run(ctx, cfg)
+	if err != nil {
+		return unlessInterrupted(ctx, err)
+	}
+	if err := writePage(report); err != nil {
+		return err
+	}
+	if !asJSON {
+		return report.WriteTable(cmd.OutOrStdout())
+	}
+	return writeJSON(cmd.OutOrStdout(), report)
+}
+
+// unlessInterrupted returns err, or that a signal is why there is one.
+func unlessInterrupted(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return errors.New("socketeer: interrupted")
+	}
+	return err
+}
+
+// writeJSON writes a report for programs.
+func writeJSON(w io.Writer, report any) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	return enc.Encode(report)
 }
 
 // rateValue is a number a second: 50000, 50000/s, 50k/s or 1.5M.

@@ -52,11 +52,13 @@ func TestBenchRefuses(t *testing.T) {
 	}{
 		{"no address", `required flag(s) "addr"`, []string{"bench", "--mode", "idle"}},
 		{"no mode", `required flag(s) "mode"`, []string{"bench", "--addr", "127.0.0.1:1"}},
-		{"unknown mode", `mode "storm" is none of`, []string{"bench", "--addr", "127.0.0.1:1", "--mode", "storm"}},
+		{"unknown mode", `mode "sunny" is none of`, []string{"bench", "--addr", "127.0.0.1:1", "--mode", "sunny"}},
 		{"rate without a number", "want a number a second", append(addr, "--rate", "fast")},
 		{"rate per minute", "want a number a second", append(addr, "--rate", "5/m")},
 		{"negative rate", "want a number a second", append(addr, "--rate", "-5")},
 		{"no number as rate", "want a number a second", append(addr, "--rate", "NaN")},
+		{"share over all", "want a share", append(addr, "--polling", "101%")},
+		{"no share", "want a share", append(addr, "--polling", "some")},
 		{"duration without unit", "invalid argument", append(addr, "--duration", "5")},
 		{"small payload", "payload of 8 bytes", append(addr, "--payload", "8")},
 		{"large room", "a room of 100", append(addr, "--conns", "10")},
@@ -88,10 +90,18 @@ func TestBench(t *testing.T) {
 	if status != 0 || !strings.Contains(stdout, "1,000/s asked for") || !strings.Contains(stdout, "p99.9") {
 		t.Errorf("status %d, stderr %q, stdout\n%s", status, stderr, stdout)
 	}
+	t.Setenv(asCommand, "1") // what the command starts shall be the command
+	status, stdout, stderr = run(t, append(args, "--processes", "2")...)
+	if status != 0 || !strings.Contains(stdout, "2 processes") {
+		t.Errorf("status %d, stderr %q, stdout\n%s", status, stderr, stdout)
+	}
 	status, stdout, stderr = run(t, append(args, "--json")...)
 	var r loadgen.Report
 	if err := json.Unmarshal([]byte(stdout), &r); err != nil || status != 0 {
 		t.Fatalf("status %d, stderr %q, %v in\n%s", status, stderr, err, stdout)
+	}
+	if status, stdout, stderr = run(t, append(args, "--polling", "50%")...); status != 0 || !strings.Contains(stdout, "10 on polling") {
+		t.Errorf("status %d, stderr %q, stdout\n%s", status, stderr, stdout)
 	}
 	if r.Rate != 1000 || r.Load == nil || r.Load.Received != 100 {
 		t.Errorf("rate %g, load %+v", r.Rate, r.Load)
@@ -133,5 +143,27 @@ func TestBenchPage(t *testing.T) {
 	status, stdout, stderr = run(t, append(args, "--html", filepath.Join(path, "below"))...)
 	if status == 0 || stdout != "" || strings.Count(stderr, "\n") != 1 {
 		t.Errorf("status %d, stdout %q, stderr %q; want one line about the file", status, stdout, stderr)
+	}
+}
+
+func TestBenchScenarios(t *testing.T) {
+	io, err := socketeer.NewServer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	bench.Mount(io)
+	srv := httptest.NewServer(io)
+	defer srv.Close()
+	defer io.Close()
+	for want, args := range map[string][]string{
+		"broadcast to 20, ":             {"--mode", "broadcast", "--duration", "100ms"},
+		"direct to one user, ":          {"--mode", "direct", "--to-user", "--duration", "100ms"},
+		"20, fin":                       {"--mode", "storm", "--settle", "10ms", "--reconnect-delay", "0", "--cut", "fin"},
+		"18, by rst, every 0.100 s for": {"--mode", "drops", "--drop-every", "100ms", "--drop-for", "10ms", "--messages", "20", "--message-every", "10ms", "--drain", "10ms", "--recover"},
+	} {
+		args = append([]string{"bench", "--addr", srv.Listener.Addr().String(), "--conns", "20", "--room", "10", "--warmup", "0s"}, args...)
+		if status, stdout, stderr := run(t, args...); status != 0 || !strings.Contains(stdout, want) {
+			t.Errorf("%v: status %d, stderr %q, stdout\n%s", args, status, stderr, stdout)
+		}
 	}
 }

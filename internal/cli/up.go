@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"math/big"
 	"net"
 	"os"
 	"strconv"
@@ -83,12 +82,12 @@ func plan(ctx context.Context, cfg config.Config, nodes int) ([]supervisor.Child
 				return nil, err
 			}
 			// Nobody asked for these: another "up" may well have them.
-			if admin, err = freePorts(ctx, nodes); err != nil {
+			if admin, err = app.FreeAddrs(ctx, nodes); err != nil {
 				return nil, err
 			}
 		}
 	}
-	peers, err := freePorts(ctx, nodes)
+	peers, err := app.FreeAddrs(ctx, nodes)
 	if err != nil {
 		return nil, err
 	}
@@ -137,36 +136,6 @@ func consecutive(ctx context.Context, key, addr string, n int) ([]string, error)
 		}
 	}
 	return addrs, nil
-}
-
-// Ports that freePorts takes from: below those that the system hands out by
-// itself. One of these could go to some connection while a node is down.
-const (
-	lowestPort = 20000
-	portRange  = 12000
-	portTries  = 1000
-)
-
-// freePorts returns n addresses on the loopback interface that are free now.
-func freePorts(ctx context.Context, n int) ([]string, error) {
-	addrs := make([]string, 0, n)
-	taken := map[int64]bool{}
-	for range portTries {
-		r, err := rand.Int(rand.Reader, big.NewInt(portRange))
-		if err != nil {
-			return nil, fmt.Errorf("socketeer: no random port: %w", err)
-		}
-		port := lowestPort + r.Int64()
-		addr := fmt.Sprintf("127.0.0.1:%d", port)
-		if taken[port] || app.CheckFree(ctx, "cluster-addr", addr) != nil {
-			continue
-		}
-		taken[port] = true
-		if addrs = append(addrs, addr); len(addrs) == n {
-			return addrs, nil
-		}
-	}
-	return nil, fmt.Errorf("socketeer: found no %d free ports from %d on", n, lowestPort)
 }
 
 // reachable is an address to connect to for one to listen on.

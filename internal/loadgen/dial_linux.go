@@ -17,6 +17,7 @@ type target struct {
 	addr    string
 	sock    unix.Sockaddr
 	family  int
+	source  int    // number of the first source address to connect from
 	loop4   bool   // in 127.0.0.0/8: any address of that net will do as source
 	request []byte // its upgrade request
 }
@@ -66,7 +67,7 @@ func (t target) dial(nth int) (fd int, err error) {
 	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
 		return -1, fmt.Errorf("socketeer: TCP_NODELAY: %w", err)
 	}
-	if source := nth / perSource; source > 0 && t.loop4 {
+	if source := t.source + nth/perSource; source > 0 && t.loop4 {
 		if err := bindSource(fd, source); err != nil {
 			return -1, err
 		}
@@ -103,3 +104,6 @@ func reset(fd int) {
 	_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 	unix.Close(fd)
 }
+
+// finish closes fd as a process that ends does.
+func finish(fd int) { unix.Close(fd) }

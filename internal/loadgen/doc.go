@@ -1,11 +1,11 @@
 // Package loadgen puts load on Socket.IO servers and measures what it costs
 // them.
 //
-// Its clients are raw: WebSocket connections on epoll, read by one thread into
-// one buffer, that recognise the few messages of the bench application by
-// their first bytes and decode no JSON. Generator and server usually share a
-// machine, and what one spends the other lacks, so every run also reports
-// what the generator itself took.
+// Its clients are raw: WebSocket connections on epoll, and HTTP long-polling
+// ones when asked for, read by one thread into one buffer, that recognise the
+// few messages of the bench application by their first bytes and decode no
+// JSON. Generator and server usually share a machine, and what one spends the
+// other lacks, so every run also reports what the generator itself took.
 //
 // # The bench application
 //

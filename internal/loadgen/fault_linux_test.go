@@ -5,9 +5,12 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -22,20 +25,27 @@ type faulty struct {
 	// deliver is called for each member's nth delivery. It may send the message,
 	// more than once, or hold it back until after the next one it sends.
 	deliver func(n int, send, hold func())
+	// recovers makes it keep sessions and what they miss.
+	recovers bool
 
-	mu    sync.Mutex // held for each packet handled
-	rooms map[string][]*peer
+	mu       sync.Mutex // held for each packet handled
+	rooms    map[string][]*peer
+	sessions int
+	left     map[string]*peer // by session id; the room and who was in it
+	said     map[string][]string
 }
 
 type peer struct {
 	conn  net.Conn
 	count int
 	held  []byte
+	pid   string
+	room  string
 }
 
 func (f *faulty) start(t *testing.T) string {
 	t.Helper()
-	f.rooms = make(map[string][]*peer)
+	f.rooms, f.left, f.said = make(map[string][]*peer), make(map[string]*peer), make(map[string][]string)
 	var lc net.ListenConfig
 	ln, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -109,9 +119,8 @@ func readClientFrame(r *bufio.Reader) (string, error) {
 func (f *faulty) handle(p *peer, text string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if text == "40" {
-		_, err := p.conn.Write(serverFrame(1, `40{"sid":"y"}`))
-		return err
+	if strings.HasPrefix(text, "40") {
+		return f.connect(p, text[2:])
 	}
 	var args []string
 	if err := json.Unmarshal([]byte(text[strings.IndexByte(text, '['):]), &args); err != nil {
@@ -119,11 +128,17 @@ func (f *faulty) handle(p *peer, text string) error {
 	}
 	switch args[0] {
 	case "join":
+		p.room = args[1]
 		f.rooms[args[1]] = append(f.rooms[args[1]], p)
 		_, err := p.conn.Write(serverFrame(1, `431[]`))
 		return err
 	case "say":
-		frame := serverFrame(1, `42["msg","`+args[2]+`"]`)
+		msg := `42["msg","` + args[2] + `"]`
+		if f.recovers {
+			msg = fmt.Sprintf(`42["msg","%s","%d"]`, args[2], len(f.said[args[1]]))
+			f.said[args[1]] = append(f.said[args[1]], msg)
+		}
+		frame := serverFrame(1, msg)
 		for _, to := range f.rooms[args[1]] {
 			to.count++
 			f.deliver(to.count,
@@ -132,6 +147,44 @@ func (f *faulty) handle(p *peer, text string) error {
 		}
 	}
 	return nil
+}
+
+// connect answers a CONNECT, as the JavaScript server does: what was missed
+// comes before the answer, in which the session has the id it had.
+func (f *faulty) connect(p *peer, payload string) error {
+	if !f.recovers {
+		_, err := p.conn.Write(serverFrame(1, `40{"sid":"y"}`))
+		return err
+	}
+	var auth struct{ Pid, Offset string }
+	if payload != "" {
+		if err := json.Unmarshal([]byte(payload), &auth); err != nil {
+			return err
+		}
+	}
+	if was := f.left[auth.Pid]; was != nil {
+		p.pid, p.room = was.pid, was.room
+		f.rooms[p.room] = append(slices.DeleteFunc(f.rooms[p.room], func(o *peer) bool { return o == was }), p)
+		next := 0
+		if auth.Offset != "" {
+			at, err := strconv.Atoi(auth.Offset)
+			if err != nil {
+				return err
+			}
+			next = at + 1
+		}
+		for _, msg := range f.said[p.room][next:] {
+			if _, err := p.conn.Write(serverFrame(1, msg)); err != nil {
+				return err
+			}
+		}
+	} else {
+		f.sessions++
+		p.pid = fmt.Sprint("session", f.sessions)
+	}
+	f.left[p.pid] = p
+	_, err := p.conn.Write(serverFrame(1, `40{"sid":"y","pid":"`+p.pid+`"}`))
+	return err
 }
 
 // run puts a paced load on the server: 400 deliveries in rooms of a size.

@@ -85,10 +85,22 @@ func appendFrame(dst []byte, op byte, payload string) []byte {
 	return append(dst, payload...)
 }
 
+// clientPayload returns the payload of a frame that appendFrame made.
+func clientPayload(wire []byte) []byte {
+	switch wire[1] & 0x7f {
+	case 126:
+		return wire[8:]
+	case 127:
+		return wire[14:]
+	}
+	return wire[6:]
+}
+
 // template is a frame with a stamp in it.
 type template struct {
 	wire  []byte
 	stamp []byte // the part of wire that holds the stamp
+	room  []byte // the part that names the room, in a "say"
 }
 
 // newTemplate builds the frame of before + data + after, where data has size
@@ -102,4 +114,20 @@ func newTemplate(before, after string, size int) template {
 	wire := appendFrame(nil, opText, before+string(data)+after)
 	at := len(wire) - len(after) - size
 	return template{wire: wire, stamp: wire[at : at+stampSize]}
+}
+
+// newSay builds the frame of a message to a room.
+func newSay(room string, size int) template {
+	t := newTemplate(`42["say","`+room+`","`, `"]`, size)
+	end := len(t.wire) - len(`","`) - size - len(`"]`)
+	t.room = t.wire[end-len(room) : end]
+	return t
+}
+
+// readdress changes the room that a "say" goes to, in place when it can.
+func (t *template) readdress(room string, size int) {
+	if len(t.room) != len(room) {
+		*t = newSay(room, size)
+	}
+	copy(t.room, room)
 }

@@ -40,6 +40,15 @@ type tally struct {
 	pings    uint64
 	sending  int // loops that are not through with their sends
 
+	cuts        int   // connections cut on purpose
+	fallen      int   // connections lost that come back; they count as lost too
+	returned    int   // connections that came back
+	firstReturn int64 // when the first of them was opened
+	lastReturn  int64
+	recovered   int // of the returned, those whose session the server had kept
+	failed      int // attempts to come back that were not the last
+	failedWhy   error
+
 	// copied from the order and the pacer when a snapshot is taken
 	misordered, duplicated, missed uint64
 }
@@ -59,6 +68,18 @@ func (t *tally) add(o tally) {
 	t.foreign += o.foreign
 	t.pings += o.pings
 	t.sending += o.sending
+	t.cuts += o.cuts
+	t.fallen += o.fallen
+	t.returned += o.returned
+	if o.firstReturn != 0 && (t.firstReturn == 0 || o.firstReturn < t.firstReturn) {
+		t.firstReturn = o.firstReturn
+	}
+	t.lastReturn = max(t.lastReturn, o.lastReturn)
+	t.recovered += o.recovered
+	t.failed += o.failed
+	if t.failedWhy == nil {
+		t.failedWhy = o.failedWhy
+	}
 	t.misordered += o.misordered
 	t.duplicated += o.duplicated
 	t.missed += o.missed
@@ -76,40 +97,55 @@ func (t *tally) missing() uint64 {
 // loop is one thread with its connections.
 type loop struct {
 	// immutable once set up
-	cfg    *Config
-	clock  clock
-	rooms  bool
-	accept []byte // Sec-WebSocket-Accept to expect
-	enter  []byte // frame: into the namespace
-	pong   []byte // frame: answer to a heartbeat
-	number int
-	sends  float64 // a second, of all loops
-	part   int     // of those sends, part/whole are this loop's
-	whole  int
+	cfg     *Config
+	clock   clock
+	rooms   bool   // connections send "say", not "echo"
+	direct  bool   // and their partners get it
+	joins   bool   // each joins a room once it is in the namespace
+	accept  []byte // Sec-WebSocket-Accept to expect
+	enter   []byte // frame: into the namespace
+	pong    []byte // frame: answer to a heartbeat
+	sockets int    // a connection may have
+	number  int    // among those of all processes
+	of      int
+	sends   float64 // a second, of all loops
+	part    int     // of those sends, part/whole are this loop's
+	whole   int
 
 	// owned by the goroutine in run
-	poll     *poller
-	buf      []byte
-	targets  []target
-	conns    []conn
-	lanes    []*lane
-	turns    int // of the lanes
-	inflight int // connections being set up
-	handled  int // events in the last turn
-	failure  error
-	sending  bool
-	sent     bool // all there was to send
-	coalesce bool
-	measure  window
+	poll      *poller
+	buf       []byte
+	request   []byte // of a polling session, while it is put together
+	targets   []target
+	conns     []conn
+	lanes     []*lane
+	turns     int // of the lanes
+	inflight  int // connections being set up
+	handled   int // events in the last turn
+	failure   error
+	sending   bool
+	sent      bool // all there was to send
+	coalesce  bool
+	returning bool // who is cut or lost comes back
+	agenda    agenda
+	measure   window
 
 	// mu is held while a batch of events is handled, and by whoever takes a
 	// snapshot in between.
-	mu    sync.Mutex
-	tally tally
-	order order
-	pace  pacer
-	hist  *hdrhistogram.Histogram
+	mu       sync.Mutex
+	tally    tally
+	order    order
+	pace     pacer
+	hist     *hdrhistogram.Histogram
+	absences *hdrhistogram.Histogram // in modes that cut, of the whole run
+	attempts *hdrhistogram.Histogram // in Deploy: the part of them that the last attempt took
+	kinds    *kinds                  // of the whole run, nil when all are on WebSocket
 }
+
+// kinds are the latencies of the connections on each transport.
+type kinds struct{ webSocket, polling *hdrhistogram.Histogram }
+
+func newKinds() *kinds { return &kinds{newHistogram(), newHistogram()} }
 
 func newHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(1, maxLatency, 3) }
 
@@ -127,28 +163,32 @@ func (l *loop) run(f func() error) error {
 
 // turn waits for events, up to d, and handles them.
 func (l *loop) turn(ctx context.Context, d time.Duration) error {
-	events, err := l.poll.wait(min(d, longestWait))
+	events, err := l.poll.wait(min(d, longestWait, l.untilDue()))
 	if err != nil {
 		return err
 	}
 	if l.handled = len(events); l.handled > 0 {
 		l.mu.Lock()
 		for i := range events {
-			l.handle(&l.conns[events[i].Fd], events[i].Events)
+			switch c := &l.conns[events[i].Fd]; {
+			case c.gone():
+			case c.session != nil:
+				l.handleHTTP(c, int(events[i].Pad), events[i].Events)
+			default:
+				l.handle(c, events[i].Events)
+			}
 		}
 		l.mu.Unlock()
 	}
+	l.doDue()
 	if l.failure != nil {
 		return l.failure
 	}
 	return ctx.Err()
 }
 
-// handle reads a connection until it is empty.
+// handle reads a WebSocket connection until it is empty.
 func (l *loop) handle(c *conn, events uint32) {
-	if c.state == lost {
-		return
-	}
 	if events&unix.EPOLLOUT != 0 && len(c.out) > 0 && !l.flush(c) {
 		return
 	}
@@ -170,7 +210,7 @@ func (l *loop) handle(c *conn, events uint32) {
 			return
 		}
 		rest := l.consume(c, l.buf[:kept+n], l.clock.now())
-		if c.state == lost {
+		if c.gone() {
 			return
 		}
 		c.partial = append(c.partial[:0], rest...)
@@ -188,20 +228,42 @@ func (l *loop) record(c *conn, s stamp, now int64) bool {
 		return false
 	}
 	l.tally.received++
+	if c.comeback != nil {
+		c.comeback.got++
+	}
 	if s.at >= l.measure.count {
-		us := min(max((now-s.at)/1000, 0), maxLatency)
-		_ = l.hist.RecordValue(us) // in range: cannot fail
+		l.took(c, now-s.at)
 	}
 	return true
+}
+
+// took records a time in nanoseconds.
+func (l *loop) took(c *conn, d int64) {
+	us := min(max(d/1000, 0), maxLatency)
+	_ = l.hist.RecordValue(us) // in range: cannot fail
+	switch {
+	case l.kinds == nil:
+	case c.session != nil:
+		_ = l.kinds.polling.RecordValue(us)
+	default:
+		_ = l.kinds.webSocket.RecordValue(us)
+	}
 }
 
 // load sends from w.start to w.end, then takes in what is still on its way
 // until done returns true.
 func (l *loop) load(ctx context.Context, w window, done func() bool) error {
+	if err := l.hold(ctx, time.Millisecond, func() bool { return l.clock.now() >= w.start }); err != nil {
+		return err
+	}
 	l.mu.Lock()
 	l.sending, l.measure = true, w
+	l.returning = l.cfg.Mode == Deploy
 	if l.cfg.Rate > 0 {
-		l.pace = newPacer(w, l.sends, l.number, l.cfg.Loops, l.part, l.whole)
+		l.pace = newPacer(w, l.sends, l.number, l.of, l.part, l.whole)
+		if l.cfg.Mode == Drops {
+			l.dropFrom(w.start)
+		}
 	} else {
 		l.fill()
 		l.coalesce = l.cfg.Coalesce > 0 && l.tally.expected >= manyMessages
@@ -284,10 +346,9 @@ func (l *loop) snapshot(fresh *hdrhistogram.Histogram) (tally, *hdrhistogram.His
 // close cuts all connections.
 func (l *loop) close() {
 	for i := range l.conns {
-		if c := &l.conns[i]; c.state != unopened && c.state != lost {
-			reset(c.fd)
-			c.state = lost
-		}
+		c := &l.conns[i]
+		c.hangUp(reset)
+		c.state = lost
 	}
 	l.poll.close()
 }

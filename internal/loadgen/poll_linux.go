@@ -27,10 +27,12 @@ func newPoller() (*poller, error) {
 
 // add watches fd for everything at once, so that it never has to be changed:
 // edges of writability only come after a write that did not fit.
-func (p *poller) add(fd, id int) error {
+//
+// id and part come back with each event, in the 64 bits the kernel keeps.
+func (p *poller) add(fd int, id, part int32) error {
 	ev := unix.EpollEvent{
 		Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET,
-		Fd:     int32(id),
+		Fd:     id, Pad: part,
 	}
 	return unix.EpollCtl(p.fd, unix.EPOLL_CTL_ADD, fd, &ev)
 }

@@ -131,18 +131,30 @@ func machineCPU() time.Duration {
 	return time.Duration(ticks) * time.Second / 100
 }
 
+// spareFiles are for standard streams, epoll and the Go runtime, and in servers
+// for listeners and other servers.
+const spareFiles = 64
+
+// FileLimit returns how many files a process may open, at most: the hard limit
+// of this one, which those it starts share.
+func FileLimit() (uint64, error) {
+	var lim unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &lim); err != nil {
+		return 0, fmt.Errorf("socketeer: limit on open files: %w", err)
+	}
+	return lim.Max, nil
+}
+
 // reserveFiles raises the limit on open files as far as it goes, and fails
-// when conns connections do not fit: here, or in the servers.
-func reserveFiles(conns int, servers processes) error {
-	const spare = 64 // standard streams, epoll, the Go runtime
+// when so many connections do not fit.
+func reserveFiles(conns int) error {
 	var lim unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &lim); err != nil {
 		return fmt.Errorf("socketeer: limit on open files: %w", err)
 	}
-	need := uint64(conns) + spare
+	need := uint64(conns) + spareFiles
 	if lim.Max < need {
-		return fmt.Errorf("socketeer: %d connections need %d open files and this process may have %d: "+
-			"raise the hard limit (ulimit -Hn) or share the connections among several runs of bench", conns, need, lim.Max)
+		return &FileLimitError{Conns: conns, Need: need, Have: lim.Max}
 	}
 	if lim.Cur < lim.Max {
 		lim.Cur = lim.Max
@@ -150,11 +162,16 @@ func reserveFiles(conns int, servers processes) error {
 			return fmt.Errorf("socketeer: limit on open files: %w", err)
 		}
 	}
-	if len(servers) == 0 {
+	return nil
+}
+
+// fit fails when the servers may not open the files for so many connections.
+func (ps processes) fit(conns int) error {
+	if len(ps) == 0 {
 		return nil
 	}
-	if have := servers.openFiles(); have < need {
-		return fmt.Errorf("socketeer: %d connections do not fit the %d files the servers may open (ulimit -n)", conns, have)
+	if need, have := uint64(conns+spareFiles*len(ps)), ps.openFiles(); have < need {
+		return &FileLimitError{Conns: conns, Servers: len(ps), Need: need, Have: have}
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package loadgen_test
 import (
 	"bytes"
 	"encoding/json"
+	"math"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -57,6 +58,68 @@ func TestTemplate(t *testing.T) {
 		if s, ok := loadgen.ReadStamp([]byte(args[2])); !ok || s != loadgen.NewStamp(5, 6, 7, 8) || len(args[2]) != size {
 			t.Errorf("size %d: data of %d bytes, stamp %+v, %v", size, len(args[2]), s, ok)
 		}
+	}
+}
+
+func TestSayIsReaddressed(t *testing.T) {
+	for _, size := range []int{loadgen.MinPayload, 64, 200, loadgen.MaxPayload} {
+		for _, room := range []string{"", "r", "room", strings.Repeat("x", 200)} {
+			wire, at := loadgen.NewSay("dest", room, size)
+			loadgen.NewStamp(5, 6, 7, 8).Put(at)
+			_, payload := unmask(t, wire)
+			var args []string
+			if err := json.Unmarshal(payload[2:], &args); err != nil || args[0] != "say" || args[1] != room {
+				t.Fatalf("size %d: %v in %q", size, err, payload)
+			}
+			if s, ok := loadgen.ReadStamp([]byte(args[2])); !ok || s != loadgen.NewStamp(5, 6, 7, 8) || len(args[2]) != size {
+				t.Errorf("size %d: data of %d bytes, stamp %+v, %v", size, len(args[2]), s, ok)
+			}
+		}
+	}
+}
+
+func TestPlanSpreadsPolling(t *testing.T) {
+	for _, share := range []float64{0, 0.05, 0.5, 1} {
+		places, _ := loadgen.Places(loadgen.Config{
+			Mode: loadgen.Broadcast, Conns: 12_000, Addrs: make([]string, 4), Polling: share,
+		})
+		all, of, polling := 0, map[int]int{}, map[int]int{} // by server; -1: senders
+		for _, p := range places {
+			kinds := []int{p.Target}
+			if p.Slot >= 0 {
+				kinds = append(kinds, -1)
+			}
+			for _, k := range kinds {
+				if of[k]++; p.Polling {
+					polling[k]++
+				}
+			}
+			if p.Polling {
+				all++
+			}
+		}
+		if want := share * 12_000; math.Abs(float64(all)-want) > 5 {
+			t.Errorf("%d of 12000 are on polling, want %g", all, want)
+		}
+		for k, n := range of {
+			if want := share * float64(n); math.Abs(float64(polling[k])-want) > 5 {
+				t.Errorf("share %g, kind %d: %d of %d are on polling", share, k, polling[k], n)
+			}
+		}
+	}
+}
+
+func TestPlanPairs(t *testing.T) {
+	c := loadgen.Config{Mode: loadgen.Direct, Conns: 100, Loops: 3, Addrs: make([]string, 3)}
+	places, sends := loadgen.Places(c)
+	for i := 0; i < len(places); i += 2 {
+		a, b := places[i], places[i+1]
+		if a.Loop != b.Loop || a.Target == b.Target || a.Room != b.Room || a.Slot != 0 || b.Slot != 1 {
+			t.Errorf("pair %+v, %+v", a, b)
+		}
+	}
+	if sends != 1 {
+		t.Errorf("one message a second takes %g sends", sends)
 	}
 }
 

@@ -20,13 +20,21 @@ type Report struct {
 	Rooms    int      `json:"rooms,omitempty"`    // number of rooms
 	Rate     float64  `json:"rate,omitempty"`     // deliveries or messages a second asked for; 0: saturated
 	Inflight int      `json:"inflight,omitempty"` // per connection or room, when saturated
+	To       string   `json:"to,omitempty"`       // in Direct: "socket" or "user", and " on another server"
 	Payload  int      `json:"payload_bytes"`
-	Loops    int      `json:"loops"`
+	Loops    int      `json:"loops"` // a process
+	// Processes is how many processes the load came from, when several.
+	Processes int `json:"processes,omitempty"`
 
 	Accept Accept  `json:"accept"`
 	Memory *Memory `json:"memory,omitempty"` // with Config.PIDs
 	Hold   *Hold   `json:"hold,omitempty"`   // in Idle, with a duration
-	Load   *Load   `json:"load,omitempty"`   // in Echo and Rooms
+	Load   *Load   `json:"load,omitempty"`   // in the modes with a load
+
+	Storm   *Reconnection `json:"storm,omitempty"`   // in Storm
+	Drops   *Delivery     `json:"drops,omitempty"`   // in Drops
+	Deploy  *Deployment   `json:"deploy,omitempty"`  // in Deploy
+	Polling *Polling      `json:"polling,omitempty"` // with Config.Polling
 
 	Lost    int    `json:"lost_connections"`
 	LostWhy string `json:"lost_why,omitempty"` // the first of them
@@ -114,9 +122,9 @@ type Second struct {
 
 // Progress is what a run tells while it goes on.
 type Progress struct {
-	Phase string        // "connect", "settle", "hold", "warm-up", "measure", "drain"
+	Phase string        // "connect", "settle", "hold", "warm-up", "measure", "drain", "storm"
 	Since time.Duration // since the run began
-	Conns int           // connections in the namespace
+	Conns int           // connections in the namespace; in "storm", those that came back
 	Of    int           // connections wanted
 	Rate  float64       // connections, then messages, in the last second
 	Sent  uint64        // so far
@@ -124,6 +132,8 @@ type Progress struct {
 	Missed, Missing uint64        // sends missed, deliveries outstanding
 	P50, P99        time.Duration // of the last second
 	Lost            int
+	Failed          int // attempts to come back
+	Away            int // connections cut or lost that are not back
 	ServerCores     float64
 	ServerKiB       int64
 	GeneratorCores  float64
@@ -138,6 +148,11 @@ func (p Progress) String() string {
 		fmt.Fprintf(&b, " %s of %s, %s/s", count(p.Conns), count(p.Of), count(p.Rate))
 	case "settle", "hold":
 		fmt.Fprintf(&b, " %s connected", count(p.Conns))
+	case "storm":
+		fmt.Fprintf(&b, " %s of %s back, %s/s", count(p.Conns), count(p.Of), count(p.Rate))
+		if p.Failed > 0 {
+			fmt.Fprintf(&b, ", failed attempts %s", count(p.Failed))
+		}
 	default:
 		fmt.Fprintf(&b, " %s/s", count(p.Rate))
 		if p.P99 > 0 {
@@ -147,6 +162,9 @@ func (p Progress) String() string {
 		if p.Missed > 0 {
 			fmt.Fprintf(&b, ", missed sends %s", count(p.Missed))
 		}
+	}
+	if p.Away > 0 && p.Phase != "storm" {
+		fmt.Fprintf(&b, ", away %s", count(p.Away))
 	}
 	if p.Lost > 0 {
 		fmt.Fprintf(&b, ", lost connections %s", count(p.Lost))
@@ -176,11 +194,14 @@ func (r *Report) WriteTable(w io.Writer) error {
 func (r *Report) Rows() []Row {
 	t := table{}
 	what := "message"
-	if r.Mode == Rooms {
+	if r.Rooms > 0 {
 		what = "delivery"
 	}
 	t.row("mode", "%s", r.title())
 	t.row("servers", "%s", strings.Join(r.Addrs, ", "))
+	if r.Processes > 1 {
+		t.row("load comes from", "%d processes", r.Processes)
+	}
 	a := r.Accept
 	t.row("connected", "%s in %s s: %s/s", count(r.Conns), decimal(a.Seconds), count(a.PerSecond))
 	if a.ServerMicros > 0 {
@@ -199,6 +220,18 @@ func (r *Report) Rows() []Row {
 	if l := r.Load; l != nil {
 		t.load(l, what)
 	}
+	if r.Storm != nil {
+		t.storm(r.Storm)
+	}
+	if r.Drops != nil {
+		t.delivery(r.Drops)
+	}
+	if r.Deploy != nil {
+		t.deployment(r.Deploy)
+	}
+	if r.Polling != nil {
+		t.polling(r.Polling)
+	}
 	if r.Lost > 0 {
 		t.row("lost connections", "%s (%s)", count(r.Lost), r.LostWhy)
 	}
@@ -207,10 +240,16 @@ func (r *Report) Rows() []Row {
 
 func (r *Report) title() string {
 	s := string(r.Mode)
-	if r.Mode == Rooms {
+	switch r.Mode {
+	case Rooms, Drops, Deploy:
 		s += fmt.Sprintf(", %s of %s", count(r.Rooms), count(r.Room))
-	}
-	if r.Mode == Idle {
+	case Broadcast:
+		s += fmt.Sprintf(" to %s", count(r.Room))
+	case Direct:
+		s += " to one " + r.To
+	case Storm:
+		return s + fmt.Sprintf(", rooms of %s", count(r.Room))
+	case Idle:
 		return s
 	}
 	if r.Rate > 0 {
@@ -235,9 +274,7 @@ func (t *table) load(l *Load, what string) {
 	if l.Foreign > 0 {
 		t.row("unexpected messages", "%s", count(l.Foreign))
 	}
-	q := l.Latency
-	t.row("latency, ms", "p50 %s  p90 %s  p99 %s  p99.9 %s  max %s",
-		decimal(q.P50), decimal(q.P90), decimal(q.P99), decimal(q.P999), decimal(q.Max))
+	t.latency("latency, ms", l.Messages, l.Latency)
 	t.cpu("server CPU", l.Server, what)
 	t.cpu("generator CPU", &l.Generator, what)
 	if l.Server != nil {
@@ -254,6 +291,9 @@ func (t *table) cpu(name string, c *CPU, what string) {
 		t.row(name, "%s us per %s, %.2f cores", decimal(c.PerMessageMicros), what, c.Cores)
 	}
 }
+
+// Count writes a whole number as the rows do: with commas.
+func Count(n float64) string { return count(n) }
 
 // count writes a whole number with commas.
 func count[T int | int64 | uint64 | float64](n T) string {

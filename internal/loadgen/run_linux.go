@@ -26,24 +26,63 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	if _, err := servers.rss(); err != nil {
 		return nil, err
 	}
-	if err := reserveFiles(cfg.Conns, servers); err != nil {
+	if err := servers.fit(cfg.sockets()); err != nil {
+		return nil, err
+	}
+	processes, err := cfg.processes()
+	if err != nil {
 		return nil, err
 	}
 	clk, err := newClock()
 	if err != nil {
 		return nil, fmt.Errorf("socketeer: clock: %w", err)
 	}
-	loops, err := newLoops(&cfg, clk)
+	r := &run{cfg: &cfg, clock: clk, servers: servers, began: clk.now()}
+	if processes > 1 {
+		err = r.gather(ctx, processes)
+	} else if err = reserveFiles(cfg.sockets()); err == nil {
+		r.loops, err = newLoops(&portion{Config: cfg, Parts: 1}, clk)
+	}
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		for _, l := range loops {
-			l.close()
-		}
-	}()
-	r := &run{cfg: &cfg, clock: clk, servers: servers, loops: loops, began: clk.now()}
+	defer r.close()
 	return r.do(ctx)
+}
+
+// processes returns how many the run is shared among.
+func (c Config) processes() (int, error) {
+	if c.Processes > 0 || len(c.Worker) == 0 {
+		return max(1, c.Processes), nil
+	}
+	files, err := FileLimit()
+	if err != nil {
+		return 0, err
+	}
+	n := c.processesFor(files)
+	if n > MaxProcesses {
+		return 0, &FileLimitError{Conns: c.Conns / MaxProcesses, Need: uint64(c.sockets()/MaxProcesses + spareFiles), Have: files}
+	}
+	return n, nil
+}
+
+// gather starts the processes that share the run.
+func (r *run) gather(ctx context.Context, processes int) error {
+	parts, err := portions(*r.cfg, processes)
+	if err != nil {
+		return err
+	}
+	r.team, err = newTeam(ctx, r.cfg.Worker, parts)
+	return err
+}
+
+func (r *run) close() {
+	for _, l := range r.loops {
+		l.close()
+	}
+	if r.team != nil {
+		r.team.close()
+	}
 }
 
 // run is one run's conductor.
@@ -51,8 +90,11 @@ type run struct {
 	cfg     *Config
 	clock   clock
 	servers processes
-	loops   []*loop
 	began   int64
+
+	// either: the connections are this process's own, or those of others
+	loops []*loop
+	team  *team
 
 	report Report
 	watch  watch
@@ -73,10 +115,16 @@ func (r *run) do(ctx context.Context) (*Report, error) {
 		Mode: r.cfg.Mode, Addrs: r.cfg.Addrs, Conns: r.cfg.Conns, Rate: r.cfg.Rate,
 		Payload: r.cfg.Payload, Loops: r.cfg.Loops,
 	}
-	if r.cfg.Mode == Rooms {
+	if r.team != nil {
+		r.report.Processes = len(r.team.members)
+	}
+	if r.cfg.Mode == Direct {
+		r.report.To = r.cfg.to()
+	}
+	if r.cfg.Mode.inRooms() {
 		r.report.Room, r.report.Rooms = r.cfg.Room, p.rooms
 	}
-	if r.cfg.Rate == 0 {
+	if r.cfg.Rate == 0 && r.cfg.Mode != Storm {
 		r.report.Inflight = r.cfg.Inflight
 	}
 	stop := r.watch.start(r)
@@ -86,6 +134,9 @@ func (r *run) do(ctx context.Context) (*Report, error) {
 		return nil, err
 	}
 	r.finish()
+	if r.team != nil && r.team.failure() != nil {
+		return nil, r.team.failure()
+	}
 	return &r.report, nil
 }
 
@@ -102,6 +153,9 @@ func (r *run) phases(ctx context.Context) error {
 	}
 	if r.cfg.Mode == Idle {
 		return r.idle(ctx)
+	}
+	if r.cfg.Mode == Storm {
+		return r.storm(ctx)
 	}
 	if err := r.connected(); err != nil {
 		return err
@@ -121,14 +175,33 @@ func (r *run) together(ctx context.Context, f func(context.Context, *loop) error
 	return g.Wait()
 }
 
+// all has all connections, in this process or in others, do something that is
+// enough once conduct has returned.
+func (r *run) all(ctx context.Context, i instruction, conduct func(context.Context) error) error {
+	if r.team != nil {
+		return r.team.do(ctx, i, conduct)
+	}
+	var done atomic.Bool
+	f, err := i.onLoop(done.Load)
+	if err != nil {
+		return err
+	}
+	if conduct == nil {
+		return r.together(ctx, f, nil)
+	}
+	return r.together(ctx, f, func(ctx context.Context) error {
+		defer done.Store(true)
+		return conduct(ctx)
+	})
+}
+
 func (r *run) connect(ctx context.Context) error {
 	r.watch.phase("connect")
 	from, err := r.mark()
 	if err != nil {
 		return err
 	}
-	err = r.together(ctx, func(ctx context.Context, l *loop) error { return l.connect(ctx) }, nil)
-	if err != nil {
+	if err := r.all(ctx, instruction{Do: "connect"}, nil); err != nil {
 		return err
 	}
 	to, err := r.mark()
@@ -160,10 +233,7 @@ func (r *run) connected() error {
 
 func (r *run) idle(ctx context.Context) error {
 	r.watch.phase("settle")
-	var done atomic.Bool
-	hold := func(ctx context.Context, l *loop) error { return l.hold(ctx, longestWait, done.Load) }
-	return r.together(ctx, hold, func(ctx context.Context) error {
-		defer done.Store(true)
+	return r.all(ctx, instruction{Do: "hold"}, func(ctx context.Context) error {
 		if err := r.sleep(ctx, r.clock.now()+int64(r.cfg.Settle)); err != nil {
 			return err
 		}
@@ -192,38 +262,45 @@ func (r *run) idle(ctx context.Context) error {
 }
 
 func (r *run) load(ctx context.Context) error {
-	start := r.clock.now() + int64(10*time.Millisecond)
+	lead := 10 * time.Millisecond
+	if r.team != nil {
+		lead = 200 * time.Millisecond // until all have heard of it
+	}
+	start := r.clock.now() + int64(lead)
 	w := window{start: start, count: start + int64(r.cfg.Warmup)}
 	w.end = w.count + int64(r.cfg.Duration)
 	r.watch.loadFrom(start)
-	var done atomic.Bool
-	load := func(ctx context.Context, l *loop) error { return l.load(ctx, w, done.Load) }
-	return r.together(ctx, load, func(ctx context.Context) error {
-		defer done.Store(true)
-		r.watch.phase("warm-up")
-		if err := r.sleep(ctx, w.count); err != nil {
-			return err
-		}
-		from, err := r.mark()
-		if err != nil {
-			return err
-		}
-		r.watch.phase("measure")
-		if err := r.sleep(ctx, w.end); err != nil {
-			return err
-		}
-		to, err := r.mark()
-		if err != nil {
-			return err
-		}
-		r.measured(from, to)
-		r.watch.phase("drain")
-		if err := r.drain(ctx); err != nil || r.report.Memory == nil {
-			return err
-		}
-		r.report.Memory.AfterKiB, err = r.servers.rss()
-		return err
+	load := instruction{Do: "load", Start: w.start, Count: w.count, End: w.end}
+	return r.all(ctx, load, func(ctx context.Context) error {
+		return r.beside(ctx, w.count, func(ctx context.Context) error { return r.conduct(ctx, w) })
 	})
+}
+
+// conduct takes the marks of a load, and waits until it is over.
+func (r *run) conduct(ctx context.Context, w window) error {
+	r.watch.phase("warm-up")
+	if err := r.sleep(ctx, w.count); err != nil {
+		return err
+	}
+	from, err := r.mark()
+	if err != nil {
+		return err
+	}
+	r.watch.phase("measure")
+	if err := r.sleep(ctx, w.end); err != nil {
+		return err
+	}
+	to, err := r.mark()
+	if err != nil {
+		return err
+	}
+	r.measured(from, to)
+	r.watch.phase("drain")
+	if err := r.drain(ctx); err != nil || r.report.Memory == nil {
+		return err
+	}
+	r.report.Memory.AfterKiB, err = r.servers.rss()
+	return err
 }
 
 // measured notes what came between two marks.
@@ -266,9 +343,14 @@ func (r *run) drain(ctx context.Context) error {
 // finish fills in what is known only when everything has ended.
 func (r *run) finish() {
 	t := r.tally()
+	r.report.Polling = r.polling()
 	r.report.Lost = t.lost
 	if t.lostWhy != nil {
 		r.report.LostWhy = t.lostWhy.Error()
+	}
+	if s := r.report.Storm; s != nil {
+		r.allLatencies()
+		s.Return, s.Series = latencyOf(r.watch.total), r.watch.series
 	}
 	l := r.report.Load
 	if l == nil {
@@ -278,25 +360,56 @@ func (r *run) finish() {
 	l.Expected, l.Received = t.expected, t.received
 	l.Missing = t.missing()
 	l.Misordered, l.Duplicated = t.misordered, t.duplicated
-	for _, loop := range r.loops {
-		_, h := loop.snapshot(newHistogram())
-		r.watch.total.Merge(h)
+	if r.cfg.Mode == Drops {
+		r.report.Drops = r.delivery(t)
 	}
+	if r.cfg.Mode == Deploy {
+		r.report.Deploy = r.deployment(t)
+	}
+	r.allLatencies()
 	l.Latency, l.Series = latencyOf(r.watch.total), r.watch.series
+}
+
+// allLatencies adds what was recorded since the last look.
+func (r *run) allLatencies() {
+	_, h := r.collect()
+	r.watch.total.Merge(h)
 }
 
 func (r *run) mark() (mark, error) {
 	server, err := r.servers.cpu()
-	return mark{at: r.clock.now(), tally: r.tally(), server: server, own: ownCPU(), all: machineCPU()}, err
+	return mark{at: r.clock.now(), tally: r.tally(), server: server, own: r.generatorCPU(), all: machineCPU()}, err
 }
 
 func (r *run) tally() tally {
-	var sum tally
-	for _, l := range r.loops {
-		t, _ := l.snapshot(nil)
-		sum.add(t)
+	if r.team != nil {
+		return r.team.collect(nil)
 	}
-	return sum
+	t, _ := collect(r.loops, false)
+	return t
+}
+
+// collect returns what was counted so far, and the latencies since the last
+// call.
+func (r *run) collect() (tally, *hdrhistogram.Histogram) {
+	if r.team == nil {
+		return collect(r.loops, true)
+	}
+	h := newHistogram()
+	return r.team.collect(h), h
+}
+
+// generatorCPU returns the CPU time of all processes the load comes from.
+func (r *run) generatorCPU() time.Duration {
+	own := ownCPU()
+	if r.team != nil {
+		others, err := r.team.pids().cpu()
+		if err != nil {
+			return own // one has ended: the run fails for it
+		}
+		own += others
+	}
+	return own
 }
 
 func (r *run) sleep(ctx context.Context, until int64) error {
@@ -320,7 +433,6 @@ type watch struct {
 	last   mark
 	series []Second
 	total  *hdrhistogram.Histogram
-	spare  *hdrhistogram.Histogram
 }
 
 func (w *watch) phase(name string) {
@@ -337,8 +449,8 @@ func (w *watch) loadFrom(at int64) {
 
 // start looks every second until the function it returns is called.
 func (w *watch) start(r *run) (stop func()) {
-	w.total, w.spare = newHistogram(), newHistogram()
-	w.last = mark{at: r.clock.now(), own: ownCPU()}
+	w.total = newHistogram()
+	w.last = mark{at: r.clock.now(), own: r.generatorCPU()}
 	w.last.server, _ = r.servers.cpu()
 	quit, done := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -364,16 +476,10 @@ func (w *watch) look(r *run) {
 	phase, since := w.now, w.since
 	w.mu.Unlock()
 
-	m := mark{at: r.clock.now(), own: ownCPU()}
+	m := mark{at: r.clock.now(), own: r.generatorCPU()}
 	m.server, _ = r.servers.cpu()
-	second := newHistogram()
-	for _, l := range r.loops {
-		t, h := l.snapshot(w.spare)
-		m.tally.add(t)
-		second.Merge(h)
-		h.Reset()
-		w.spare = h
-	}
+	var second *hdrhistogram.Histogram
+	m.tally, second = r.collect()
 	w.total.Merge(second)
 
 	seconds := time.Duration(m.at - w.last.at).Seconds()
@@ -381,7 +487,7 @@ func (w *watch) look(r *run) {
 	p := Progress{
 		Phase: phase, Since: time.Duration(m.at - r.began), Conns: m.tally.accepted, Of: r.cfg.Conns,
 		Rate: per(m.tally.received - w.last.tally.received), Sent: m.tally.sent,
-		Missed: m.tally.missed, Missing: m.tally.missing(), Lost: m.tally.lost,
+		Missed: m.tally.missed, Missing: m.tally.missing(), Lost: m.tally.lost, Failed: m.tally.failed, Away: m.tally.away(),
 		P50:            time.Duration(second.ValueAtQuantile(50)) * time.Microsecond,
 		P99:            time.Duration(second.ValueAtQuantile(99)) * time.Microsecond,
 		ServerCores:    (m.server - w.last.server).Seconds() / seconds,
@@ -390,6 +496,10 @@ func (w *watch) look(r *run) {
 	}
 	if phase == "connect" {
 		p.Rate = per(uint64(m.tally.accepted - w.last.tally.accepted))
+	}
+	if phase == "storm" {
+		p.Conns = m.tally.back()
+		p.Rate = per(uint64(m.tally.returned - w.last.tally.returned))
 	}
 	if since > 0 {
 		w.series = append(w.series, Second{

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"net"
 	"net/http"
@@ -22,24 +23,46 @@ import (
 	"github.com/socketeer-io/socketeer/internal/loadgen"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// asWorker makes the test binary be a process with a share of the load.
+const asWorker = "LOADGEN_TEST_WORKER"
+
+func TestMain(m *testing.M) {
+	switch os.Getenv(asWorker) {
+	case "":
+		goleak.VerifyTestMain(m)
+	case "works":
+		if err := loadgen.Work(context.Background(), os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	case "fails":
+		fmt.Fprintln(os.Stderr, "no such luck")
+		os.Exit(3)
+	}
+}
 
 // newServer serves the bench application and returns its address.
 func newServer(t *testing.T, opts ...socketeer.Option) string {
+	t.Helper()
+	var srv *httptest.Server
+	t.Cleanup(func() { srv.Close() }) // when its clients have left
+	srv = httptest.NewServer(newServerHandler(t, opts...))
+	return srv.Listener.Addr().String()
+}
+
+func newServerHandler(t *testing.T, opts ...socketeer.Option) http.Handler {
 	t.Helper()
 	io, err := socketeer.NewServer(opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	bench.Mount(io)
-	srv := httptest.NewServer(io)
 	t.Cleanup(func() {
 		if err := io.Close(); err != nil {
 			t.Error(err)
 		}
-		srv.Close()
 	})
-	return srv.Listener.Addr().String()
+	return io
 }
 
 // short is a configuration that does not take long.
@@ -128,8 +151,8 @@ func checkLoad(t *testing.T, cfg loadgen.Config, r *loadgen.Report) {
 		return
 	}
 	perSend := 1.0
-	if cfg.Mode == loadgen.Rooms {
-		perSend = float64(cfg.Room)
+	if r.Room > 0 {
+		perSend = float64(r.Room)
 	}
 	if want := cfg.Rate * cfg.Duration.Seconds() / perSend; math.Abs(float64(l.Sent+l.Missed)-want) > 2 {
 		t.Errorf("sent %d and missed %d, want about %g", l.Sent, l.Missed, want)
@@ -182,7 +205,7 @@ func TestReportForms(t *testing.T) {
 
 func TestRunRefusesConfig(t *testing.T) {
 	for want, change := range map[string]func(*loadgen.Config){
-		"mode":              func(c *loadgen.Config) { c.Mode = "storm" },
+		"mode":              func(c *loadgen.Config) { c.Mode = "sunny" },
 		"no server address": func(c *loadgen.Config) { c.Addrs = nil },
 		"not host:port":     func(c *loadgen.Config) { c.Addrs = []string{"localhost"} },
 		"connections is 0":  func(c *loadgen.Config) { c.Conns = 0 },
@@ -194,6 +217,18 @@ func TestRunRefusesConfig(t *testing.T) {
 		"duration":          func(c *loadgen.Config) { c.Warmup = -1 },
 		"in flight":         func(c *loadgen.Config) { c.Inflight = -1 },
 		"event loops":       func(c *loadgen.Config) { c.Loops = 25 },
+		"for each loop":     func(c *loadgen.Config) { c.Mode, c.Conns = loadgen.Direct, 23 },
+		"needs pairs":       func(c *loadgen.Config) { c.Mode, c.Loops = loadgen.Direct, 13 },
+		"for direct":        func(c *loadgen.Config) { c.ToUser = true },
+		"storm has no rate": func(c *loadgen.Config) { c.Mode, c.Rate = loadgen.Storm, 1 },
+		"two members":       func(c *loadgen.Config) { c.Mode, c.Room = loadgen.Drops, 1 },
+		"-1 messages":       func(c *loadgen.Config) { c.Mode, c.Messages = loadgen.Drops, -1 },
+		"one each -1ns":     func(c *loadgen.Config) { c.Mode, c.MessageEvery = loadgen.Drops, -1 },
+		"cut for 15s":       func(c *loadgen.Config) { c.Mode, c.DropFor = loadgen.Drops, 15*time.Second },
+		"rate of drops":     func(c *loadgen.Config) { c.Mode, c.Rate = loadgen.Drops, 1 },
+		"is recovered in":   func(c *loadgen.Config) { c.Recover = true },
+		"rst or fin":        func(c *loadgen.Config) { c.Cut = "scissors" },
+		"share of":          func(c *loadgen.Config) { c.Polling = 1.5 },
 		"no process":        func(c *loadgen.Config) { c.PIDs = []int{1 << 30} },
 		"open files":        func(c *loadgen.Config) { c.Conns = 1 << 30 },
 	} {
@@ -230,7 +265,7 @@ func TestRunAgainstOtherServer(t *testing.T) {
 }
 
 func TestRunEndsWithContext(t *testing.T) {
-	for _, mode := range []loadgen.Mode{loadgen.Idle, loadgen.Echo, loadgen.Rooms} {
+	for _, mode := range []loadgen.Mode{loadgen.Idle, loadgen.Echo, loadgen.Rooms, loadgen.Storm} {
 		cfg := short(mode, newServer(t))
 		cfg.Duration, cfg.Settle = time.Hour, time.Hour
 		ctx, cancel := context.WithCancel(t.Context())

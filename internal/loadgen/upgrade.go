@@ -34,7 +34,7 @@ func upgradeResponse(b, accept []byte) (n int, err error) {
 	end := bytes.Index(b, []byte("\r\n\r\n"))
 	if end < 0 {
 		if len(b) > maxHead {
-			return 0, fmt.Errorf("socketeer: server's response head is longer than %d bytes", maxHead)
+			return 0, errLongHead
 		}
 		return 0, nil
 	}

@@ -16,10 +16,15 @@ const (
 	joinAck  = `431[`
 	ping     = "2"
 	pong     = "3"
+	closing  = "1"
+	noop     = "6"
 	nspEnter = "40"
 	nspLeave = "41"
 	nspError = "44"
 )
+
+// separator stands between the packets of a polling payload.
+const separator = 0x1e
 
 // longestFrame leaves room for a header, so that a frame always fits the
 // buffer it is put together in.
@@ -27,12 +32,13 @@ const longestFrame = bufferSize - 16
 
 var (
 	errClosed       = errors.New("socketeer: server closed the connection")
+	errNoSID        = errors.New("socketeer: server sent no id for the session or the socket")
 	errDisconnected = errors.New("socketeer: server disconnected the socket")
 )
 
 // consume handles what b holds and returns the incomplete frame at its end.
 func (l *loop) consume(c *conn, b []byte, now int64) []byte {
-	for len(b) > 0 && c.state != lost {
+	for len(b) > 0 && !c.gone() {
 		if c.state == upgrading {
 			n, err := upgradeResponse(b, l.accept)
 			if err != nil {
@@ -65,7 +71,7 @@ func (l *loop) consume(c *conn, b []byte, now int64) []byte {
 func (l *loop) onText(c *conn, p []byte, now int64) {
 	var body []byte
 	switch {
-	case c.state != ready:
+	case c.state < connecting, c.state < ready && !l.returning:
 	case l.rooms && len(p) > len(msgHead) && string(p[:len(msgHead)]) == msgHead:
 		body = p[len(msgHead):]
 	case !l.rooms && len(p) > len(ackHead) && string(p[:len(ackHead)]) == ackHead:
@@ -76,11 +82,18 @@ func (l *loop) onText(c *conn, p []byte, now int64) {
 		return
 	}
 	s, ok := readStamp(body)
-	if !ok || s.room != c.tag || int(s.slot) >= l.order.senders {
+	if !ok || s.room != c.tag || int(s.slot) >= l.order.senders || l.direct && int32(s.slot) == c.slot {
 		l.tally.foreign++
 		return
 	}
-	if l.record(c, s, now) && int32(s.slot) == c.slot {
+	if l.cfg.Recover {
+		c.comeback.at(p)
+	}
+	switch first := l.record(c, s, now); {
+	case !first:
+	case l.direct:
+		l.back(c.peer, now)
+	case int32(s.slot) == c.slot:
 		l.back(c, now)
 	}
 }
@@ -93,20 +106,23 @@ func (l *loop) onControl(c *conn, p []byte) {
 		l.tally.pings++
 		l.write(c, l.pong)
 	case c.state == opening && strings.HasPrefix(text, "0"):
-		c.state = connecting
-		l.write(c, l.enter)
-	case c.state == connecting && strings.HasPrefix(text, nspEnter):
-		l.tally.accepted++
-		l.tally.lastAccept = l.clock.now()
-		l.inflight--
-		if c.state = accepted; !l.rooms {
-			c.state = ready
-			l.tally.ready++
+		if c.session != nil {
+			sid, ok := stringField(p, "sid")
+			if !ok {
+				l.lose(c, errNoSID)
+				return
+			}
+			c.session.query = "&sid=" + sid
 		}
+		c.state = connecting
+		l.write(c, l.entry(c))
+	case c.state == connecting && strings.HasPrefix(text, nspEnter):
+		l.entered(c, p)
 	case c.state == joining && strings.HasPrefix(text, joinAck):
-		c.state = ready
-		l.tally.ready++
-		l.inflight--
+		l.settled(c)
+	case text == noop && c.session != nil:
+	case text == closing:
+		l.lose(c, errClosed)
 	case strings.HasPrefix(text, nspLeave):
 		l.lose(c, errDisconnected)
 	case strings.HasPrefix(text, nspError):
@@ -114,6 +130,42 @@ func (l *loop) onControl(c *conn, p []byte) {
 	default:
 		l.tally.foreign++
 	}
+}
+
+// entered notes that c is in the namespace, with the server's answer.
+func (l *loop) entered(c *conn, p []byte) {
+	if l.direct && !l.joins {
+		sid, ok := stringField(p, "sid")
+		if !ok {
+			l.lose(c, errNoSID)
+			return
+		}
+		c.name = sid
+	}
+	c.state = accepted
+	recovered := l.cfg.Recover && c.comeback.session(p)
+	if l.returning {
+		l.reentered(c, recovered)
+		return
+	}
+	l.tally.accepted++
+	l.tally.lastAccept = l.clock.now()
+	if !l.joins {
+		l.settled(c)
+		return
+	}
+	l.inflight--
+}
+
+// settled notes that c is where it should be.
+func (l *loop) settled(c *conn) {
+	c.state = ready
+	if l.returning {
+		l.cameBack(c)
+		return
+	}
+	l.tally.ready++
+	l.inflight--
 }
 
 // onOther handles the frames that are no text.
@@ -136,6 +188,10 @@ func (l *loop) onOther(c *conn, f frame) {
 
 // write sends a frame, or keeps what the socket does not take now.
 func (l *loop) write(c *conn, wire []byte) {
+	if c.session != nil {
+		l.post(c, clientPayload(wire))
+		return
+	}
 	if len(c.out) > 0 {
 		c.out = append(c.out, wire...)
 		return
@@ -171,8 +227,12 @@ func (l *loop) flush(c *conn) bool {
 // run goes on without it.
 func (l *loop) lose(c *conn, why error) {
 	was := c.state
-	reset(c.fd)
-	c.state, c.partial, c.out = lost, nil, nil
+	c.hangUp(reset)
+	if l.returning {
+		l.fell(c, was, why)
+		return
+	}
+	c.state = lost
 	if was < ready {
 		if l.failure == nil {
 			l.failure = l.setupError(c, was, why)
@@ -182,7 +242,7 @@ func (l *loop) lose(c *conn, why error) {
 	if l.tally.lost++; l.tally.lostWhy == nil {
 		l.tally.lostWhy = why
 	}
-	if c.lane == nil || c.lane.live == nil {
+	if c.lane.live == nil {
 		return
 	}
 	c.lane.live.Add(-1)

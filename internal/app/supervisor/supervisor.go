@@ -13,6 +13,8 @@ import (
 	"os/exec"
 	"sync"
 	"time"
+
+	"github.com/socketeer-io/socketeer/internal/process"
 )
 
 // ExitConfig is the exit status by which a child says that starting it again
@@ -71,7 +73,7 @@ type Supervisor struct {
 	opts    Options
 	out     *output
 	table   *table
-	spawner *spawner
+	spawner *process.Spawner
 	client  *http.Client
 
 	killOnce sync.Once
@@ -87,10 +89,9 @@ func New(opts Options) *Supervisor {
 	}
 	out := newOutput(opts.Out, names, opts.Colour)
 	return &Supervisor{
-		opts:    opts,
-		out:     out,
-		table:   newTable(opts.Children, out, opts.Hint),
-		spawner: newSpawner(),
+		opts:  opts,
+		out:   out,
+		table: newTable(opts.Children, out, opts.Hint),
 		client: &http.Client{
 			Timeout:   time.Second,
 			Transport: &http.Transport{DisableKeepAlives: true},
@@ -109,8 +110,8 @@ func (s *Supervisor) Kill() { s.killOnce.Do(func() { close(s.kill) }) }
 func (s *Supervisor) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	go s.spawner.run()
-	defer s.spawner.close()
+	s.spawner = process.NewSpawner()
+	defer s.spawner.Close()
 
 	var wg sync.WaitGroup
 	for i := range s.opts.Children {
@@ -172,9 +173,8 @@ func (s *Supervisor) runOnce(ctx context.Context, i int) (exitState, error) {
 	stdout, stderr := s.out.lines(i), s.out.lines(i)
 	cmd := exec.Command(c.Command, c.Args...) //nolint:noctx // stopWhenDone ends it, politely at first
 	cmd.Env, cmd.Stdout, cmd.Stderr = c.Env, stdout, stderr
-	cmd.SysProcAttr = procAttr()
 	cmd.WaitDelay = time.Second // for output pipes that a grandchild keeps open
-	if err := s.spawner.start(cmd); err != nil {
+	if err := s.spawner.Start(cmd); err != nil {
 		return exitState{}, fmt.Errorf("socketeer: cannot start %s: %w", c.Name, err)
 	}
 	s.table.set(i, stateStarting, cmd.Process.Pid)
@@ -201,7 +201,7 @@ func (s *Supervisor) stopWhenDone(ctx context.Context, cmd *exec.Cmd, done <-cha
 		return
 	case <-ctx.Done():
 	}
-	terminate(cmd)
+	process.Terminate(cmd)
 	patience := time.NewTimer(s.opts.StopTimeout)
 	defer patience.Stop()
 	select {
@@ -210,7 +210,7 @@ func (s *Supervisor) stopWhenDone(ctx context.Context, cmd *exec.Cmd, done <-cha
 	case <-s.kill:
 	case <-patience.C:
 	}
-	kill(cmd)
+	process.Kill(cmd)
 }
 
 // watchReady asks the child until it says that it is ready, or ctx ends.

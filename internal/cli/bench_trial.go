@@ -1,0 +1,59 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/socketeer-io/socketeer/internal/trial"
+)
+
+// trialFlags adds the flags of the commands that start servers themselves.
+func trialFlags(f *pflag.FlagSet, s *trial.Setup, asJSON *bool, duration time.Duration) {
+	f.SortFlags = false
+	f.DurationVar(&s.Duration, "duration", duration, "measured time of a run")
+	f.DurationVar(&s.Warmup, "warmup", 2*time.Second, "load before the measured time")
+	f.IntVar(&s.Payload, "payload", 64, "bytes of data in a message")
+	serveFlag(f, s)
+	f.IntVar(&s.Processes, "processes", 0, "processes that share the connections (default: as many as the limit on open files makes necessary)")
+	f.BoolVar(asJSON, "json", false, "print the report as JSON")
+}
+
+// serveFlag adds the flag for servers other than this binary.
+func serveFlag(f *pflag.FlagSet, s *trial.Setup) {
+	f.StringVar(&s.Serve, "serve", "", `command of a server, such as "node ws-server.js {port}"; also {node}, {nodes}, {addrs} (default: this binary's bench application, several on embedded NATS)`)
+}
+
+// table is a report that people can read, too.
+type table interface{ WriteTable(io.Writer) error }
+
+// try runs trials until they are through or a signal comes, and prints what
+// they return.
+func try(cmd *cobra.Command, s trial.Setup, asJSON bool, run func(context.Context, trial.Setup) (table, error)) error {
+	if s.Duration < 0 || s.Warmup < 0 {
+		return wrong("--duration %s and --warmup %s: times to run", s.Duration, s.Warmup)
+	}
+	if s.Warmup == 0 {
+		s.Warmup = time.Nanosecond // a Setup takes 0 for its default
+	}
+	ctx, done := interrupted(cmd.Context(), func() { os.Exit(1) })
+	defer done()
+	var err error
+	if s.Worker, err = worker(); err != nil {
+		return err
+	}
+	s.Progress = func(line string) { fmt.Fprintln(cmd.ErrOrStderr(), line) }
+	report, err := run(ctx, s)
+	if err != nil {
+		return unlessInterrupted(ctx, err)
+	}
+	if asJSON {
+		return writeJSON(cmd.OutOrStdout(), report)
+	}
+	return report.WriteTable(cmd.OutOrStdout())
+}

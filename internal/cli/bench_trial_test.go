@@ -1,0 +1,123 @@
+package cli_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/socketeer-io/socketeer/internal/loadgen"
+	"github.com/socketeer-io/socketeer/internal/trial"
+)
+
+func TestBenchTrialsRefuse(t *testing.T) {
+	for want, args := range map[string][]string{
+		"--row 5: there are 1 to 4":           {"bench", "table", "--row", "5"},
+		"--scale 2: a fraction":               {"bench", "table", "--scale", "2"},
+		"no capacity model":                   {"bench", "table", "--model", "/nonexistent"},
+		"times to run":                        {"bench", "table", "--duration", "-1s"},
+		"no {port}":                           {"bench", "table", "--row", "1", "--scale", "1", "--serve", " "},
+		"--strength 0":                        {"bench", "model", "--strength", "0"},
+		"--nodes 65: takes 1 to 64":           {"bench", "growth", "--nodes", "65"},
+		"a room has 100 members":              {"bench", "growth", "--conns", "99"},
+		"want a rate, and connections":        {"bench", "growth", "--rate", "0"},
+		"--every 0s, --drain 2s: times":       {"bench", "deploy", "--every", "0s"},
+		"--rate 0: a deployment":              {"bench", "deploy", "--rate", "0"},
+		"socketeer bench deploy":              {"bench", "--mode", "deploy", "--addr", "127.0.0.1:1"},
+		"unknown command \"more\" for":        {"bench", "growth", "more"},
+		"no share of a run to work on: EOF":   {"bench", "worker"},
+		"ended: exit status 1; it printed no": {"bench", "model", "--serve", "false {port}"},
+	} {
+		status, stdout, stderr := run(t, args...)
+		if args[1] == "table" && status == 0 {
+			stderr += stdout // a row that fails says so in the table
+		} else if status == 0 {
+			t.Errorf("%q: status 0", args)
+		}
+		if !strings.Contains(stderr, want) {
+			t.Errorf("%q: want %q, got %q", args, want, stderr)
+		}
+	}
+}
+
+func TestBenchTable(t *testing.T) {
+	t.Setenv(asCommand, "1") // what the command starts shall be the command
+	markdown := filepath.Join(t.TempDir(), "table.md")
+	status, stdout, stderr := run(t, "bench", "table", "--row", "1", "--scale", "0.02", "--model", "testdata/model.json",
+		"--markdown", markdown, "--duration", "200ms", "--warmup", "0s", "--json")
+	var r trial.TableReport
+	if err := json.Unmarshal([]byte(stdout), &r); err != nil || status != 0 {
+		t.Fatalf("status %d, stderr %q, %v in\n%s", status, stderr, err, stdout)
+	}
+	if len(r.Rows) != 1 || r.Rows[0].Run.Conns != 200 || r.Rows[0].Report == nil || r.Rows[0].Report.Load.Received == 0 {
+		t.Errorf("%+v", r.Rows)
+	}
+	if b, err := os.ReadFile(markdown); err != nil || !strings.Contains(string(b), "| 200 of 10,000") {
+		t.Errorf("%v in\n%s", err, b)
+	}
+	if !strings.Contains(stderr, "row 1: 200 connections") {
+		t.Errorf("progress %q", stderr)
+	}
+}
+
+func TestBenchDeploy(t *testing.T) {
+	t.Setenv(asCommand, "1")
+	for nodes, how := range map[string]string{"1": "--drain=100ms", "2": "--kill"} {
+		status, stdout, stderr := run(t, "bench", "deploy", how, "--nodes", nodes, "--conns", "40", "--room", "10", "--rate", "400",
+			"--every", "500ms", "--warmup", "100ms", "--json")
+		var r loadgen.Report
+		if err := json.Unmarshal([]byte(stdout), &r); err != nil || status != 0 || r.Deploy == nil {
+			t.Fatalf("%s: status %d, stderr %q, %v in\n%s", how, status, stderr, err, stdout)
+		}
+		d := r.Deploy
+		if fmt.Sprint(d.Servers) != nodes || d.Kill != (how == "--kill") || d.Fallen == 0 || d.Delivered == 0 {
+			t.Errorf("%s: %+v", how, d)
+		}
+		if fmt.Sprint(strings.Count(stderr, "replaced server")) != nodes {
+			t.Errorf("%s: progress %q", how, stderr)
+		}
+	}
+}
+
+func TestBenchTrialInterrupted(t *testing.T) {
+	p := command(t, nil, "bench", "table", "--row", "2", "--scale", "0.002", "--duration", "1h", "--model", "testdata/model.json")
+	p.sees(t, 1, "measure")
+	servers := children(t, p.Process.Pid)
+	if len(servers) != 3 {
+		t.Errorf("%d servers", len(servers))
+	}
+	p.signal(t, os.Interrupt)
+	if status := p.status(t); status != 1 || !strings.Contains(p.out.String(), "socketeer: interrupted") {
+		t.Errorf("status %d:\n%s", status, p.out)
+	}
+	for _, pid := range servers {
+		if syscall.Kill(pid, 0) == nil {
+			t.Errorf("server %d is left", pid)
+		}
+	}
+}
+
+// children are the processes that a process has started, from any of its
+// threads.
+func children(t *testing.T, pid int) (pids []int) {
+	t.Helper()
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		b, _ := os.ReadFile(f) // a thread may have ended
+		for _, word := range strings.Fields(string(b)) {
+			n, err := strconv.Atoi(word)
+			if err != nil {
+				t.Fatal(err)
+			}
+			pids = append(pids, n)
+		}
+	}
+	return pids
+}

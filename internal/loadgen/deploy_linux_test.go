@@ -1,0 +1,127 @@
+package loadgen_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/socketeer-io/socketeer/internal/loadgen"
+)
+
+// relay passes connections on to a server, and can cut them.
+type relay struct {
+	net.Listener
+	to string
+
+	mu    sync.Mutex
+	conns []net.Conn
+}
+
+func newRelay(t *testing.T, to string) *relay {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &relay{Listener: ln, to: to}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() { r.pass(c) })
+		}
+	})
+	t.Cleanup(func() {
+		ln.Close()
+		r.cut()
+		wg.Wait()
+	})
+	return r
+}
+
+func (r *relay) pass(c net.Conn) {
+	server, err := net.Dial("tcp", r.to)
+	if err != nil {
+		c.Close()
+		return
+	}
+	r.mu.Lock()
+	r.conns = append(r.conns, c, server)
+	r.mu.Unlock()
+	var wg sync.WaitGroup
+	for from, to := range map[net.Conn]net.Conn{c: server, server: c} {
+		wg.Go(func() {
+			_, _ = io.Copy(to, from)
+			to.Close()
+			from.Close()
+		})
+	}
+	wg.Wait()
+}
+
+// cut ends the connections there are.
+func (r *relay) cut() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range r.conns {
+		c.Close()
+	}
+	r.conns = nil
+}
+
+func TestDeploy(t *testing.T) {
+	// Two servers without a cluster: each room hears only the half on its own,
+	// and whoever comes back lands on either.
+	cfg := short(loadgen.Deploy, newServer(t), newServer(t))
+	cfg.Room, cfg.Rate, cfg.PIDs = 4, 1000, nil
+	cfg.ReconnectDelay = 20 * time.Millisecond
+	cfg.Duration, cfg.Drain = 500*time.Millisecond, 500*time.Millisecond
+	relay := newRelay(t, cfg.Addrs[0])
+	cfg.Addrs[0] = relay.Addr().String()
+	cfg.During = func(context.Context) error { relay.cut(); return nil }
+	r := mustRun(t, cfg)
+	d := r.Deploy
+	if d == nil || r.Load == nil {
+		t.Fatal("nothing reported")
+	}
+	if d.Fallen != cfg.Conns/2 || d.Returned != d.Fallen || d.Back != cfg.Conns || d.BackPercent != 100 {
+		t.Errorf("lost %d, returned %d, at the end %d", d.Fallen, d.Returned, d.Back)
+	}
+	if !(d.Gap.P50 >= 9 && d.Gap.P50 <= d.Gap.P99) || d.Reconnect.P50 <= 0 || d.Reconnect.P99 > d.Gap.Max {
+		t.Errorf("gap %+v, reconnect %+v", d.Gap, d.Reconnect)
+	}
+	if d.Expected == 0 || d.Delivered == 0 || d.Delivered >= d.Expected || d.Worst >= 100 || d.Percent <= d.Worst {
+		t.Errorf("delivered %d of %d, worst %g%%", d.Delivered, d.Expected, d.Worst)
+	}
+	var table strings.Builder
+	if err := r.WriteTable(&table); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"deploy, 6 of 4", "gap, ms", "time to reconnect, ms", "connected at the end"} {
+		if !strings.Contains(table.String(), want) {
+			t.Errorf("no %q in\n%s", want, table.String())
+		}
+	}
+}
+
+func TestDeployEndsWithDuring(t *testing.T) {
+	cfg := short(loadgen.Deploy, newServer(t))
+	cfg.Duration = time.Hour
+	failure := errors.New("socketeer: no server any more")
+	cfg.During = func(context.Context) error { return failure }
+	if _, err := loadgen.Run(t.Context(), cfg); !errors.Is(err, failure) {
+		t.Errorf("got %v", err)
+	}
+	cfg.Mode = loadgen.Rooms
+	if _, err := loadgen.Run(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "not replaced in rooms") {
+		t.Errorf("got %v", err)
+	}
+}

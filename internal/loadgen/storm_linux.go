@@ -1,0 +1,115 @@
+package loadgen
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+)
+
+// glance is how often the servers' memory is looked at for its peak.
+const glance = 50 * time.Millisecond
+
+// storm cuts all connections at once, and waits until all are back.
+func (r *run) storm(ctx context.Context) error {
+	r.watch.phase("settle")
+	var cut, done atomic.Bool
+	var cutting atomic.Int64
+	cutting.Store(int64(len(r.loops)))
+	loops := func(ctx context.Context, l *loop) error {
+		return l.storm(ctx, cut.Load, done.Load, func() { cutting.Add(-1) })
+	}
+	return r.together(ctx, loops, func(ctx context.Context) error {
+		defer done.Store(true)
+		if err := r.sleep(ctx, r.clock.now()+int64(r.cfg.Settle)); err != nil {
+			return err
+		}
+		if err := r.connected(); err != nil {
+			return err
+		}
+		from, err := r.mark()
+		if err != nil {
+			return err
+		}
+		r.watch.phase("storm")
+		r.watch.loadFrom(from.at)
+		cut.Store(true)
+		peak, err := r.allBack(ctx, from.at+int64(r.cfg.Duration), func() bool { return cutting.Load() == 0 })
+		if err != nil {
+			return err
+		}
+		to, err := r.mark()
+		if err != nil {
+			return err
+		}
+		r.stormed(from, to, peak)
+		if r.report.Memory == nil {
+			return nil
+		}
+		r.report.Memory.AfterKiB, err = r.servers.rss()
+		return err
+	})
+}
+
+// allBack waits until all connections have been cut and are back, or until the
+// end. It returns the most memory the servers were seen with.
+func (r *run) allBack(ctx context.Context, end int64, cut func() bool) (peak int64, err error) {
+	for {
+		peak = max(peak, r.servers.roughRSS())
+		now := r.clock.now()
+		allCut := cut()
+		if t := r.tally(); allCut && t.back() >= t.cuts || now >= end {
+			return peak, nil
+		}
+		if err := r.sleep(ctx, min(end, now+int64(glance))); err != nil {
+			return peak, err
+		}
+	}
+}
+
+// back returns how many of the connections that were cut are there, though
+// some may have been lost again meanwhile.
+func (t *tally) back() int { return t.returned - t.fallen }
+
+// away returns how many are not.
+func (t *tally) away() int { return max(0, t.cuts+t.fallen-t.returned) }
+
+// stormed notes what came between the cut and the last return.
+func (r *run) stormed(from, to mark, peak int64) {
+	t := to.tally
+	seconds := time.Duration(to.at - from.at).Seconds()
+	s := &Reconnection{
+		Cut: r.cfg.Cut, Delay: max(0, r.cfg.ReconnectDelay).Seconds(), Conns: t.cuts, Back: t.back(),
+		Seconds: seconds, Failed: t.failed,
+		Server: r.serverCPU(from, to, seconds, uint64(t.returned)), Generator: newCPU(to.own-from.own, seconds, uint64(t.returned)),
+		PeakKiB: peak,
+	}
+	if s.Back == s.Conns {
+		s.Seconds = time.Duration(t.lastReturn - from.at).Seconds()
+	}
+	if d := time.Duration(t.lastReturn - t.firstReturn).Seconds(); d > 0 {
+		s.PerSecond = float64(t.returned) / d
+	}
+	if t.failedWhy != nil {
+		s.FailedWhy = t.failedWhy.Error()
+	}
+	r.report.Storm = s
+}
+
+// storm holds the connections until they shall be cut, and while they return.
+func (l *loop) storm(ctx context.Context, cut, done func() bool, wasCut func()) error {
+	const wait = 10 * time.Millisecond
+	if err := l.hold(ctx, wait, func() bool { return cut() || done() }); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	l.returning = true
+	for i := range l.conns {
+		if c := &l.conns[i]; c.state == ready {
+			l.cut(c, l.clock.now(), backoff(l.cfg.ReconnectDelay, 0, rand.Float64()))
+		}
+	}
+	l.mu.Unlock()
+	wasCut()
+	return l.hold(ctx, wait, done)
+}

@@ -1,0 +1,186 @@
+package trial_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/socketeer-io/socketeer/internal/capacity"
+	"github.com/socketeer-io/socketeer/internal/cli"
+	"github.com/socketeer-io/socketeer/internal/loadgen"
+	"github.com/socketeer-io/socketeer/internal/trial"
+)
+
+// TestMain lets the test binary be the servers, and processes of the load.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && (os.Args[1] == "serve" || os.Args[1] == "bench") {
+		os.Exit(cli.Main(os.Args[1:]))
+	}
+	goleak.VerifyTestMain(m)
+}
+
+func short() trial.Setup {
+	return trial.Setup{
+		Duration: 200 * time.Millisecond, Warmup: 50 * time.Millisecond,
+		Worker: []string{os.Args[0], "bench", "worker"},
+	}
+}
+
+// known is a model like this machine's.
+func known() *trial.ModelReport {
+	m := capacity.Model{
+		NodeCores: 0.01, Delivery: 4, Send: 20, Crossing: 20, GeneratorDelivery: 2, GeneratorSend: 4,
+		NodeKiB: 20_000, ConnectionKiB: 5,
+	}
+	l := capacity.Load{Nodes: 3, Conns: 2000, Room: 50, Deliveries: 12_000}
+	return &trial.ModelReport{Formula: capacity.Formula, Model: m, Check: m.Check(capacity.Run{Load: l, Need: m.Predict(l)})}
+}
+
+func TestTable(t *testing.T) {
+	var lines []string
+	s := short()
+	s.Progress = func(line string) { lines = append(lines, line) }
+	s.Processes = 2
+	r, err := trial.RunTable(t.Context(), s, trial.TableOptions{Rows: []int{1, 2}, Scale: 0.02, Model: known()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Rows) != 2 || len(lines) == 0 {
+		t.Fatalf("%d rows, progress %q", len(r.Rows), lines)
+	}
+	for i, want := range []capacity.Load{
+		{Nodes: 1, Conns: 200, Room: 100, Deliveries: 1000},
+		{Nodes: 3, Conns: 1000, Room: 100, Deliveries: 3000},
+	} {
+		row := r.Rows[i]
+		if row.Run != want || row.Error != "" || row.Report == nil || row.Need == nil || row.Need.ServerCores < 0.2 {
+			t.Errorf("row %+v, want %+v", row, want)
+			continue
+		}
+		l := row.Report.Load
+		if l.Received == 0 || l.Missing != 0 || row.Report.Processes != 2 || l.Server.PerMessageMicros <= 0 {
+			t.Errorf("load %+v", l)
+		}
+	}
+	var table, markdown strings.Builder
+	if err := r.WriteTable(&table); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.WriteMarkdown(&markdown); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"200 of 10,000 (scaled by 0.020)", "1,000 of 50,000", "15 ms", "the scale asked for", "generator", "off by +0 %"} {
+		if !strings.Contains(table.String(), want) || !strings.Contains(markdown.String(), want) {
+			t.Errorf("no %q in\n%s\n%s", want, table.String(), markdown.String())
+		}
+	}
+	again(t, r, new(trial.TableReport))
+}
+
+// again checks that a report comes back from its JSON form.
+func again(t *testing.T, r, into any) {
+	t.Helper()
+	b, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(b, into); err != nil || !reflect.DeepEqual(r, into) {
+		t.Errorf("%v: %s", err, b)
+	}
+}
+
+func TestTableRowThatFails(t *testing.T) {
+	s := short()
+	s.Serve = "false {port}"
+	r, err := trial.RunTable(t.Context(), s, trial.TableOptions{Rows: []int{1}, Scale: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var table strings.Builder
+	if err := r.WriteTable(&table); err != nil || !strings.Contains(table.String(), "failed: server 1 ended: exit status 1") {
+		t.Errorf("%v in\n%s", err, table.String())
+	}
+	if r.Rows[0].Met() {
+		t.Error("met")
+	}
+}
+
+func TestModel(t *testing.T) {
+	r, err := trial.FitModel(t.Context(), short(), 0.1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Runs) < 6 || r.Model.Delivery+r.Model.Send+r.Model.NodeCores <= 0 || r.Check.ServerCores <= 0 || r.Check.Predicted.ServerCores <= 0 {
+		t.Errorf("%+v", r)
+	}
+	var table strings.Builder
+	if err := r.WriteTable(&table); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"server cores", "crossing", "connmem", "not fitted on"} {
+		if !strings.Contains(table.String(), want) {
+			t.Errorf("no %q in\n%s", want, table.String())
+		}
+	}
+}
+
+func TestReadModel(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "model.json")
+	write := func(b []byte) {
+		t.Helper()
+		if err := os.WriteFile(file, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b, err := json.Marshal(known())
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(b)
+	if r, err := trial.ReadModel(file); err != nil || !reflect.DeepEqual(r, known()) {
+		t.Errorf("%+v, %v", r, err)
+	}
+	for _, bad := range []string{"", "{}", "[]"} {
+		write([]byte(bad))
+		if _, err := trial.ReadModel(file); err == nil || !strings.HasPrefix(err.Error(), "socketeer: no capacity model") {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+	if _, err := trial.ReadModel(file + ".not"); err == nil {
+		t.Error("no error")
+	}
+}
+
+func TestGrow(t *testing.T) {
+	files, err := loadgen.FileLimit()
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := trial.GrowthOptions{Nodes: []int{1, 2}, Conns: []int{20, 40}, KeepConns: 40, Room: 10, Rate: 1000}
+	if files < 1<<24 {
+		o.Conns = append(o.Conns, int(files)+1)
+	}
+	r, err := trial.Grow(t.Context(), short(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Nodes.Points) != 2 || len(r.Conns.Points) != 2 || len(o.Conns) > 2 && !strings.Contains(r.Conns.Stopped, "open files") {
+		t.Fatalf("%+v", r)
+	}
+	for _, p := range append(r.Nodes.Points, r.Conns.Points...) {
+		if p.DeliveryMicros <= 0 || p.Report.Load.Missing != 0 {
+			t.Errorf("%+v", p)
+		}
+	}
+	var table strings.Builder
+	if err := r.WriteTable(&table); err != nil || strings.Count(table.String(), "CPU per delivery") != 2 {
+		t.Errorf("%v in\n%s", err, table.String())
+	}
+	again(t, r, new(trial.GrowthReport))
+}
