@@ -72,6 +72,7 @@ func newBenchCommand() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg := cfg // the flags stay as they were given: the page repeats them
 			cfg.Mode, cfg.Rate = loadgen.Mode(mode), float64(rate)
 			if cfg.Mode == loadgen.Deploy {
 				return wrong("--mode deploy starts its servers itself: socketeer bench deploy, see its --help")
