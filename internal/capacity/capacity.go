@@ -4,12 +4,14 @@
 // # The model
 //
 //	server cores    = node      * nodes
+//	                + held      * connections
 //	                + delivery  * deliveries/s
 //	                + send      * sends/s
 //	                + crossing  * crossings/s
 //	generator cores = gdelivery * deliveries/s + gsend * sends/s
 //	server memory   = nodemem   * nodes + connmem * connections
 //
+// A connection that is held costs its heartbeats and its part of a larger heap.
 // A delivery is one message to one member of a room. A send is a message from
 // a client: deliveries/s divided by the members of a room. A crossing is a
 // send that another node has to be told of: the members of a room are dealt to
@@ -62,6 +64,7 @@ type Run struct {
 // those that say otherwise.
 type Model struct {
 	NodeCores         float64 `json:"node_cores"`
+	Held              float64 `json:"held_us_per_second"`
 	Delivery          float64 `json:"delivery_us"`
 	Send              float64 `json:"send_us"`
 	Crossing          float64 `json:"crossing_us"`
@@ -72,7 +75,8 @@ type Model struct {
 }
 
 // Formula is the model for people.
-const Formula = `server cores    = node * nodes + delivery * deliveries/s + send * sends/s + crossing * crossings/s
+const Formula = `server cores    = node * nodes + held * connections
+                + delivery * deliveries/s + send * sends/s + crossing * crossings/s
 generator cores = gdelivery * deliveries/s + gsend * sends/s
 server memory   = nodemem * nodes + connmem * connections
 sends/s = deliveries/s / members of a room; crossings/s = sends/s * (min(nodes, members) - 1)`
@@ -81,7 +85,7 @@ const micro = 1e-6
 
 // serverTerms are what the coefficients of the servers' cores multiply.
 func (l Load) serverTerms() []float64 {
-	return []float64{float64(l.Nodes), l.Deliveries * micro, l.Sends() * micro, l.Crossings() * micro}
+	return []float64{float64(l.Nodes), float64(l.Conns) * micro, l.Deliveries * micro, l.Sends() * micro, l.Crossings() * micro}
 }
 
 func (l Load) generatorTerms() []float64 {
@@ -93,7 +97,7 @@ func (l Load) memoryTerms() []float64 { return []float64{float64(l.Nodes), float
 // Predict returns what a load needs.
 func (m *Model) Predict(l Load) Need {
 	return Need{
-		ServerCores:    dot(l.serverTerms(), []float64{m.NodeCores, m.Delivery, m.Send, m.Crossing}),
+		ServerCores:    dot(l.serverTerms(), []float64{m.NodeCores, m.Held, m.Delivery, m.Send, m.Crossing}),
 		GeneratorCores: dot(l.generatorTerms(), []float64{m.GeneratorDelivery, m.GeneratorSend}),
 		MemoryKiB:      dot(l.memoryTerms(), []float64{m.NodeKiB, m.ConnectionKiB}),
 	}
@@ -123,7 +127,7 @@ func Fit(runs []Run) (*Model, error) {
 		return nil, err
 	}
 	return &Model{
-		NodeCores: server[0], Delivery: server[1], Send: server[2], Crossing: server[3],
+		NodeCores: server[0], Held: server[1], Delivery: server[2], Send: server[3], Crossing: server[4],
 		GeneratorDelivery: generator[0], GeneratorSend: generator[1],
 		NodeKiB: memory[0], ConnectionKiB: memory[1],
 	}, nil

@@ -75,13 +75,34 @@ func (s Setup) curve(ctx context.Context, name string, loads []capacity.Load) (C
 		case errors.As(err, &files):
 			c.Stopped = strings.TrimPrefix(err.Error(), "socketeer: ")
 			s.say("%s", c.Stopped)
-			return c, nil
+			return c, s.last(ctx, &c, l, files)
 		case err != nil:
 			return c, err
 		}
-		c.Points = append(c.Points, Point{Load: l, DeliveryMicros: report.Load.Server.PerMessageMicros, Report: report})
+		c.add(l, report)
 	}
 	return c, nil
+}
+
+func (c *Curve) add(l capacity.Load, r *loadgen.Report) {
+	c.Points = append(c.Points, Point{Load: l, DeliveryMicros: r.Load.Server.PerMessageMicros, Report: r})
+}
+
+// last adds a run with as many connections as the servers may have open files
+// for, when l had too many and that is more than the runs before had.
+func (s Setup) last(ctx context.Context, c *Curve, l capacity.Load, limit *loadgen.FileLimitError) error {
+	fit := int(limit.Have) - int(limit.Need) + l.Conns
+	fit -= fit % l.Room
+	if n := len(c.Points); fit < l.Room || n > 0 && fit <= c.Points[n-1].Conns {
+		return nil
+	}
+	l.Conns = fit
+	s.say("the most that fits: %s", title(l))
+	report, err := s.Run(ctx, l)
+	if err == nil {
+		c.add(l, report)
+	}
+	return err
 }
 
 // WriteTable writes the curves for people.

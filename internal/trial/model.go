@@ -96,6 +96,7 @@ func (r *ModelReport) WriteTable(w io.Writer) error {
 		value      float64
 	}{
 		{"node", "cores, a node without load", m.NodeCores},
+		{"held", "us of server CPU a second, an open connection", m.Held},
 		{"delivery", "us of server CPU, a message to a member of a room", m.Delivery},
 		{"send", "us of server CPU, a message from a client", m.Send},
 		{"crossing", "us of server CPU, a message from one node to another", m.Crossing},

@@ -5,7 +5,9 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -13,12 +15,19 @@ import (
 
 	"github.com/socketeer-io/socketeer/internal/capacity"
 	"github.com/socketeer-io/socketeer/internal/cli"
-	"github.com/socketeer-io/socketeer/internal/loadgen"
 	"github.com/socketeer-io/socketeer/internal/trial"
 )
 
+// maxFiles is how many files the servers may open, in the environment.
+const maxFiles = "TRIAL_TEST_FILES"
+
 // TestMain lets the test binary be the servers, and processes of the load.
 func TestMain(m *testing.M) {
+	if n, err := strconv.ParseUint(os.Getenv(maxFiles), 10, 64); err == nil && len(os.Args) > 1 && os.Args[1] == "serve" {
+		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: n, Max: n}); err != nil {
+			panic(err)
+		}
+	}
 	if len(os.Args) > 1 && (os.Args[1] == "serve" || os.Args[1] == "bench") {
 		os.Exit(cli.Main(os.Args[1:]))
 	}
@@ -158,24 +167,21 @@ func TestReadModel(t *testing.T) {
 }
 
 func TestGrow(t *testing.T) {
-	files, err := loadgen.FileLimit()
-	if err != nil {
-		t.Fatal(err)
-	}
-	o := trial.GrowthOptions{Nodes: []int{1, 2}, Conns: []int{20, 40}, KeepConns: 40, Room: 10, Rate: 1000}
-	if files < 1<<24 {
-		o.Conns = append(o.Conns, int(files)+1)
-	}
+	t.Setenv(maxFiles, "200")
+	o := trial.GrowthOptions{Nodes: []int{1, 2}, Conns: []int{20, 40, 500, 1000}, KeepConns: 40, Room: 10, Rate: 1000}
 	r, err := trial.Grow(t.Context(), short(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(r.Nodes.Points) != 2 || len(r.Conns.Points) != 2 || len(o.Conns) > 2 && !strings.Contains(r.Conns.Stopped, "open files") {
+	if len(r.Nodes.Points) != 2 || len(r.Conns.Points) != 3 || !strings.Contains(r.Conns.Stopped, "500 connections need 564 open files") {
 		t.Fatalf("%+v", r)
+	}
+	if last := r.Conns.Points[2]; last.Conns != 130 {
+		t.Errorf("the last run had %d connections", last.Conns)
 	}
 	for _, p := range append(r.Nodes.Points, r.Conns.Points...) {
 		if p.DeliveryMicros <= 0 || p.Report.Load.Missing != 0 {
-			t.Errorf("%+v", p)
+			t.Errorf("%+v", p.Load)
 		}
 	}
 	var table strings.Builder
