@@ -4,4 +4,4 @@ go 1.26.0
 
 ignore ./node_modules
 
-require go.uber.org/goleak v1.3.0 // indirect
+require go.uber.org/goleak v1.3.0
