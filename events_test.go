@@ -202,6 +202,9 @@ func TestOnAnyOutgoing(t *testing.T) {
 		var seen list
 		off := s.OnAnyOutgoing(func(event string, data json.RawMessage) {
 			seen.add(event + string(data))
+			if more := append(data, "not for it"...); len(more) == len(data) {
+				t.Error("nothing appended")
+			}
 			if event == "direct" {
 				panic("outgoing")
 			}
@@ -213,6 +216,8 @@ func TestOnAnyOutgoing(t *testing.T) {
 		})
 		offFirst := s.PrependAnyOutgoing(func(string, json.RawMessage) { seen.add("first") })
 		home.On("ask", answer("acks are not events"))
+		must(t, s.Emit("bytes", []byte("for the client")))
+		c.expect("bytes", []byte("for the client"))
 		must(t, s.Emit("direct", 1))
 		must(t, away.Emit("remote", 2))
 		c.expect("direct", 1)
@@ -235,7 +240,7 @@ func TestOnAnyOutgoing(t *testing.T) {
 		offFirst()
 		must(t, s.Emit("after"))
 		c.expect("after")
-		want := []string{"first", `direct["direct",1]`, "first", `remote["remote",2]`, "first", `asked["asked"]`, "first", `all["all"]`}
+		want := []string{"first", `bytes["bytes",{"_placeholder":true,"num":0}]`, "first", `direct["direct",1]`, "first", `remote["remote",2]`, "first", `asked["asked"]`, "first", `all["all"]`}
 		if got := seen.all(); !slices.Equal(got, want) {
 			t.Errorf("got %q, want %q", got, want)
 		}

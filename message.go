@@ -65,7 +65,8 @@ func (m *Message) Raw(i int) json.RawMessage {
 	return sio.Arg(m.data, i+1)
 }
 
-// Data returns the event as it came: a JSON array with the name first.
+// Data returns the event as it came: a JSON array with the name first. It must
+// not be changed.
 func (m *Message) Data() json.RawMessage { return m.data }
 
 // Attachments returns the binary values that placeholders in Data stand for.
@@ -126,7 +127,8 @@ func encodeArgs(p *sio.Packet, args []any) (*engineio.Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.Data, p.Attachments = b[room:], attachments
+	// Without the room behind it, where attachments go: listeners see the data.
+	p.Data, p.Attachments = b[room:len(b):len(b)], attachments
 	var short [64]byte
 	header := p.AppendHeader(short[:0])
 	start := room - len(header)

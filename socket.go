@@ -68,7 +68,7 @@ func (s *Socket) reachable() bool {
 }
 
 // OutgoingFunc sees an event that is sent to a socket: its name, and all of it
-// as a JSON array.
+// as a JSON array, which must not be changed.
 type OutgoingFunc func(event string, data json.RawMessage)
 
 func newSocket(c *client, auth []byte, id string) *Socket {
