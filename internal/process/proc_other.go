@@ -9,6 +9,9 @@ import (
 
 func attributes() *syscall.SysProcAttr { return nil }
 
+// onMainThread matters only where a thread's end ends its children.
+func onMainThread() bool { return false }
+
 // Terminate ends the child at once: there is no polite way here.
 func Terminate(cmd *exec.Cmd) { Kill(cmd) }
 

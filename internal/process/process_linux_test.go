@@ -5,6 +5,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -33,15 +34,28 @@ func TestTerminateAndKill(t *testing.T) {
 }
 
 func TestClosedSpawnerTakesChildrenAlong(t *testing.T) {
-	s := process.NewSpawner()
-	cmd := exec.Command("sleep", "1000")
-	if err := s.Start(cmd); err != nil {
-		t.Fatal(err)
+	// As many spawners as it takes for one to be given the main thread, which
+	// never ends.
+	var spawners []*process.Spawner
+	var children []*exec.Cmd
+	for range 16 {
+		s, cmd := process.NewSpawner(), exec.Command("sleep", "1000")
+		if err := s.Start(cmd); err != nil {
+			t.Fatal(err)
+		}
+		spawners, children = append(spawners, s), append(children, cmd)
 	}
-	s.Close()
-	_ = cmd.Wait()
-	if got := cmd.ProcessState.String(); got != "signal: killed" {
-		t.Errorf("ended with %q", got)
+	for i, s := range spawners {
+		s.Close()
+		unkilled := time.AfterFunc(30*time.Second, func() {
+			t.Error("child still runs 30 s after its spawner was closed")
+			process.Kill(children[i])
+		})
+		_ = children[i].Wait()
+		unkilled.Stop()
+		if got := children[i].ProcessState.String(); got != "signal: killed" {
+			t.Errorf("ended with %q", got)
+		}
 	}
 }
 

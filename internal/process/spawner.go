@@ -29,9 +29,17 @@ func NewSpawner() *Spawner {
 }
 
 // run serves requests until Close. The thread is not unlocked, so that it
-// ends with the goroutine: the children are gone by then.
+// ends with the goroutine, and takes the children along. The main thread is
+// the one that Go never ends: given that, run keeps it, and has another
+// goroutine serve, which is then on another thread.
 func (s *Spawner) run() {
 	runtime.LockOSThread()
+	if onMainThread() {
+		defer runtime.UnlockOSThread()
+		go s.run()
+		<-s.done
+		return
+	}
 	defer close(s.done)
 	for r := range s.requests {
 		r.err <- r.cmd.Start()
