@@ -67,6 +67,10 @@ type Message struct {
 
 	Rooms []string // of a Join or Leave
 	Close bool     // of a Disconnect: close the connection underneath too
+
+	// Offset is where a [Log] keeps a Broadcast; empty when none does. Set by
+	// the adapter, on what it hands to Local and on what it restores.
+	Offset string
 }
 
 // Response is one part of a node's answer to a request.
