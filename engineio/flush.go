@@ -3,6 +3,7 @@ package engineio
 import (
 	"runtime"
 	"sync"
+	"time"
 
 	"github.com/socketeer-io/socketeer/internal/wsconn"
 )
@@ -44,25 +45,80 @@ func (f *flushers) add(c *Conn) {
 	}
 }
 
+// A flusher takes rounds: everything that has been handed over by its turn.
+// After one that took long the next waits as long, up to maxPause: under load,
+// more joins each write, and whoever shares the processors gets on. A round
+// below longRound is not followed by a pause.
+const (
+	longRound = 250 * time.Microsecond
+	maxPause  = 5 * time.Millisecond
+)
+
 // run is one worker.
 func (s *flushShard) run(stop <-chan struct{}) {
 	f := newFlusher()
 	var batch []*Conn
+	var pace pacer
 	for {
 		select {
 		case <-stop:
 			return
 		case <-s.wake:
 		}
+		runtime.Gosched() // those who are about to send something go first
+		if !pace.await(stop) {
+			return
+		}
 		s.mu.Lock()
 		batch, s.list = s.list, batch[:0]
 		s.mu.Unlock()
+		begin := time.Now()
 		for i, c := range batch {
 			if c.claim() {
 				f.flush(c)
 			}
 			batch[i] = nil
 		}
+		pace.took(begin)
+	}
+}
+
+// pacer keeps a flusher's rounds apart.
+type pacer struct {
+	next  time.Time   // zero: at once
+	timer *time.Timer // nil until needed
+}
+
+// took notes a round that has just ended.
+func (p *pacer) took(begin time.Time) {
+	p.next = time.Time{}
+	now := time.Now()
+	if d := now.Sub(begin); d >= longRound {
+		p.next = now.Add(min(d, maxPause))
+	}
+}
+
+// await returns when the next round may begin. It is false when stop was
+// closed before.
+func (p *pacer) await(stop <-chan struct{}) bool {
+	if p.next.IsZero() {
+		return true
+	}
+	d := time.Until(p.next)
+	if d <= 0 {
+		return true
+	}
+	if p.timer == nil {
+		p.timer = time.NewTimer(d)
+	} else {
+		p.timer.Reset(d) // it has fired
+	}
+	select {
+	case <-p.timer.C:
+		return true
+	case <-stop:
+		p.timer.Stop()
+		return false
 	}
 }
 
