@@ -39,7 +39,8 @@ type pool struct {
 	rested   chan struct{} // close waits for the workers to rest
 	workers  sync.WaitGroup
 	watching bool
-	blocking int // ticks for which handlers are taken to block
+	blocking int // ticks for which batches are of one, because handlers block
+	alert    int // ticks for which to look closely, because one has blocked
 }
 
 type worker struct {
@@ -184,36 +185,48 @@ func (p *pool) rest(w *worker) bool {
 }
 
 const (
-	// tick is how long a task may run before it counts as one that blocks:
-	// then what it has written leaves, and what waits behind it goes to
-	// others. At most twice as long.
-	tick = time.Millisecond
-	// blockingTicks is how long the pool expects more of the kind.
+	// calmTick is how long a task may run before it counts as one that
+	// blocks: then what it has written leaves, and what waits behind it goes
+	// to others. At most twice as long.
+	calmTick = 10 * time.Millisecond
+	// tick is calmTick once there has been one, for alertTicks: a program has
+	// handlers that block, or it has none, and to look a thousand times a
+	// second is a large part of what a quiet server costs.
+	tick       = time.Millisecond
+	alertTicks = 5000
+	// blockingTicks is how long the pool expects many more of the kind.
 	blockingTicks = 1000
-	// quietTicks is how long the watchdog outlasts the work.
-	quietTicks = 100
+	// quietTime is how long the watchdog outlasts the work.
+	quietTime = 100 * time.Millisecond
 )
 
 // watch looks after tasks that take their time. It runs only while there is
 // work.
 func (p *pool) watch() {
-	t := time.NewTicker(tick)
+	t := time.NewTimer(calmTick)
 	defer t.Stop()
 	var late []*engineio.Conn
-	quiet := 0
+	var quiet time.Duration
+	every := calmTick
 	for range t.C {
 		p.mu.Lock()
 		if len(p.busy)+len(p.queue) > 0 {
 			quiet = 0
-		} else if quiet++; quiet > quietTicks || p.closed {
+		} else if quiet += every; quiet > quietTime || p.closed {
 			p.watching = false
 			p.trim(minIdle)
 			p.mu.Unlock()
 			return
 		}
 		p.blocking = max(p.blocking-1, 0)
+		p.alert = max(p.alert-1, 0)
 		late = p.stuck(late[:0])
+		every = calmTick
+		if p.alert > 0 {
+			every = tick
+		}
 		p.mu.Unlock()
+		t.Reset(every)
 		p.kick() // in case somebody else forgot
 		for i, conn := range late {
 			conn.Flush()
@@ -242,6 +255,9 @@ func (p *pool) stuck(late []*engineio.Conn) []*engineio.Conn {
 			w.mu.Unlock()
 		}
 		w.seen = state
+	}
+	if n > 0 {
+		p.alert = alertTicks
 	}
 	if n > runtime.GOMAXPROCS(0) {
 		p.blocking = blockingTicks
