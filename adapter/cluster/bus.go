@@ -34,6 +34,21 @@ type Bus interface {
 	Probe(data []byte) error
 }
 
+// BatchListener is optionally implemented by a [Bus] that receives by a
+// connection to each sender. It is then used instead of Listen.
+type BatchListener interface {
+	// ListenBatch begins delivery. recv is called with what was read at once
+	// from one sender, and owns the frames but not the slice. It may be called
+	// from several goroutines, but not from two for the same sender.
+	ListenBatch(recv func(batch [][]byte)) error
+}
+
+// Flusher is optionally implemented by a [Bus] whose Publish only queues. The
+// node calls Flush after each Publish, or several, without a lock.
+type Flusher interface {
+	Flush()
+}
+
 // MaxSubject is the length that no subject exceeds, in bytes.
 const MaxSubject = 320
 

@@ -25,10 +25,19 @@ type sender struct {
 	namespaces map[string]*uint64
 }
 
-// receive is called by the bus for each frame, on one goroutine. Control
-// frames are dealt with here; messages and requests are queued, so that a slow
-// namespace holds up neither heartbeats nor barriers.
-func (n *Node) receive(data []byte) {
+// receiveBatch is called by a bus that reads from each sender apart. What came
+// alone may be handled at once: nothing waits behind it.
+func (n *Node) receiveBatch(batch [][]byte) {
+	for _, data := range batch {
+		n.receive(data, len(batch) == 1)
+	}
+}
+
+// receive is called by the bus for each frame, on one goroutine for each
+// sender. Control frames are dealt with here; messages and requests are
+// queued, so that a slow namespace holds up neither heartbeats nor barriers,
+// unless one is alone.
+func (n *Node) receive(data []byte, alone bool) {
 	if n.ctx.Err() != nil {
 		return
 	}
@@ -50,7 +59,7 @@ func (n *Node) receive(data []byte) {
 	switch h.kind {
 	case frameOp, frameRequest, frameCancel:
 		if l, ok := n.track(&h, body); ok {
-			l.push(h, data, body)
+			l.push(h, data, body, alone)
 		}
 		return
 	}

@@ -11,10 +11,11 @@ type lane struct {
 	limit int           // bytes
 	wake  chan struct{} // capacity 1
 
-	mu    sync.Mutex
-	items []item
-	bytes int  // of items and of those being handled
-	full  bool // overflowing; logged once until it has drained
+	mu      sync.Mutex
+	items   []item
+	bytes   int  // of items and of those being handled
+	running bool // somebody handles items, or is about to look whether there are any
+	full    bool // overflowing; logged once until it has drained
 }
 
 type item struct {
@@ -28,9 +29,24 @@ func newLane(n *Node, limit int) *lane {
 }
 
 // push appends a frame, or drops it when too much is waiting. A request that
-// is dropped is answered, so that nobody waits for it.
-func (l *lane) push(h header, frame, body []byte) {
+// is dropped is answered, so that nobody waits for it. With inline, the frame
+// is handled at once if nothing else is.
+func (l *lane) push(h header, frame, body []byte, inline bool) {
 	l.mu.Lock()
+	if inline && !l.running {
+		l.running = true
+		l.bytes += len(frame)
+		l.mu.Unlock()
+		l.handle(&item{h, body, len(frame)})
+		l.mu.Lock()
+		l.running = len(l.items) > 0
+		wake := l.running
+		l.mu.Unlock()
+		if wake {
+			l.signal()
+		}
+		return
+	}
 	if l.bytes+len(frame) > l.limit && l.bytes > 0 {
 		first := !l.full
 		l.full = true
@@ -50,48 +66,60 @@ func (l *lane) push(h header, frame, body []byte) {
 	}
 	l.bytes += len(frame)
 	l.items = append(l.items, item{h, body, len(frame)})
-	first := len(l.items) == 1
+	wake := !l.running
+	l.running = true
 	l.mu.Unlock()
-	if first {
-		select {
-		case l.wake <- struct{}{}:
-		default:
-		}
+	if wake {
+		l.signal()
 	}
 }
 
+// signal makes run look. It is called by the one who has set running, or has
+// left it set.
+func (l *lane) signal() { l.wake <- struct{}{} }
+
 // run handles what is pushed until the node ends.
 func (l *lane) run() {
+	for {
+		select {
+		case <-l.wake:
+		case <-l.node.ctx.Done():
+			return
+		}
+		l.drain()
+	}
+}
+
+// drain handles items until there are none.
+func (l *lane) drain() {
 	var batch []item
 	for {
 		l.mu.Lock()
 		batch, l.items = l.items, batch[:0]
 		if len(batch) == 0 {
-			l.full = false
+			l.full, l.running = false, false
+			l.mu.Unlock()
+			return
 		}
 		l.mu.Unlock()
-		if len(batch) == 0 {
-			select {
-			case <-l.wake:
-				continue
-			case <-l.node.ctx.Done():
-				return
-			}
-		}
 		for i := range batch {
 			if l.node.ctx.Err() != nil {
 				return
 			}
-			l.node.handle(&batch[i])
-			l.mu.Lock()
-			l.bytes -= batch[i].size
-			l.mu.Unlock()
+			l.handle(&batch[i])
 			batch[i] = item{}
 		}
 		if cap(batch) > 4096 {
 			batch = nil // do not keep the memory of a burst
 		}
 	}
+}
+
+func (l *lane) handle(it *item) {
+	l.node.handle(it)
+	l.mu.Lock()
+	l.bytes -= it.size
+	l.mu.Unlock()
 }
 
 // handle carries out one message or request.

@@ -94,6 +94,7 @@ type Node struct {
 	id      cluster.Identity
 	log     *slog.Logger
 	bus     Bus
+	flush   func() // makes the bus send what it has queued; called without locks
 	subj    subjects
 	members *cluster.Membership
 	lanes   []*lane
@@ -145,6 +146,10 @@ func New(bus Bus, cfg Config) (*Node, error) {
 		cfg: cfg, id: cfg.Identity, log: cfg.Logger, bus: bus,
 		subj: newSubjects(cfg.Prefix), namespaces: make(map[string]*namespace),
 	}
+	n.flush = func() {}
+	if f, ok := bus.(Flusher); ok {
+		n.flush = f.Flush
+	}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.view.Store(&view{})
 	n.out.nodeSeq = make(map[string]uint64)
@@ -174,7 +179,7 @@ func (n *Node) Start() error {
 	if n.started {
 		return errors.New("socketeer: cluster node started twice")
 	}
-	if err := n.bus.Listen(n.receive); err != nil {
+	if err := n.listen(); err != nil {
 		return err
 	}
 	for _, s := range []string{n.subj.members(), n.subj.node(n.id.Incarnation)} {
@@ -190,6 +195,14 @@ func (n *Node) Start() error {
 	n.wg.Go(n.leaveLoop)
 	n.members.Start()
 	return nil
+}
+
+// listen has the bus deliver here.
+func (n *Node) listen() error {
+	if b, ok := n.bus.(BatchListener); ok {
+		return b.ListenBatch(n.receiveBatch)
+	}
+	return n.bus.Listen(func(data []byte) { n.receive(data, false) })
 }
 
 var errClosed = fmt.Errorf("socketeer: cluster node: %w", net.ErrClosed)

@@ -62,6 +62,7 @@ func (n *Node) hand(frame []byte, subject string) error {
 
 // send publishes a frame that has no path sequence.
 func (n *Node) send(frame []byte, subject string) error {
+	defer n.flush()
 	n.out.mu.Lock()
 	defer n.out.mu.Unlock()
 	return n.hand(frame, subject)
@@ -70,6 +71,7 @@ func (n *Node) send(frame []byte, subject string) error {
 // sendNode publishes a frame to one node.
 func (n *Node) sendNode(frame []byte, incarnation string) error {
 	subject := n.subj.node(incarnation)
+	defer n.flush()
 	n.out.mu.Lock()
 	defer n.out.mu.Unlock()
 	return n.handNode(frame, incarnation, subject)
@@ -85,6 +87,7 @@ func (n *Node) handNode(frame []byte, incarnation, subject string) error {
 // publishOp sends a message to those who need it.
 func (a *namespace) publishOp(frame []byte, t *adapter.Target) error {
 	n := a.node
+	defer n.flush()
 	if len(t.Rooms) == 0 || len(t.Rooms) > MaxRoomSubjects {
 		n.out.mu.Lock()
 		defer n.out.mu.Unlock()

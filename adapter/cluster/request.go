@@ -130,6 +130,7 @@ func (n *Node) sendRequest(ctx context.Context, id uint64, p *pending, nsp strin
 	if len(*buf) > n.cfg.MaxMessage {
 		return &TooLargeError{Size: len(*buf), Limit: n.cfg.MaxMessage}
 	}
+	defer n.flush()
 	n.out.mu.Lock()
 	defer n.out.mu.Unlock()
 	for _, inc := range to {
