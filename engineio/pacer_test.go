@@ -23,9 +23,9 @@ func TestPacer(t *testing.T) {
 				stop := make(chan struct{})
 				for range 2 { // the second time with the timer of the first
 					begin := time.Now()
-					time.Sleep(tt.round)
+					time.Sleep(tt.round) //nolint:forbidigo // within synctest
 					p.took(begin)
-					time.Sleep(tt.idle)
+					time.Sleep(tt.idle) //nolint:forbidigo // within synctest
 					if begin = time.Now(); !p.await(stop) {
 						t.Fatal("stopped")
 					}
@@ -43,7 +43,7 @@ func TestPacerStops(t *testing.T) {
 		var p pacer
 		stop := make(chan struct{})
 		begin := time.Now()
-		time.Sleep(time.Second)
+		time.Sleep(time.Second) //nolint:forbidigo // within synctest
 		p.took(begin)
 		close(stop)
 		if p.await(stop) {

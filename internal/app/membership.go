@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/socketeer-io/socketeer/adapter"
+	"github.com/socketeer-io/socketeer/adapter/mesh"
 	"github.com/socketeer-io/socketeer/adapter/nats"
 	"github.com/socketeer-io/socketeer/cluster"
 	"github.com/socketeer-io/socketeer/internal/app/config"
@@ -29,20 +30,36 @@ type membership interface {
 }
 
 var (
-	_ membership = (*nats.Cluster)(nil)
+	_ clustered  = (*nats.Cluster)(nil)
+	_ clustered  = (*mesh.Cluster)(nil)
 	_ membership = (*alone)(nil)
 )
+
+// clustered is a membership that can wait for others.
+type clustered interface {
+	membership
+	WaitPeers(ctx context.Context, n int) error
+}
 
 // join takes the node's place in the cluster that cfg describes.
 func join(ctx context.Context, cfg config.Config, advertise string, log *slog.Logger) (membership, error) {
 	c := cfg.Cluster
-	if c.Adapter != config.AdapterNATS {
+	var member clustered
+	var err error
+	switch c.Adapter {
+	case config.AdapterNATS:
+		member, err = nats.New(ctx, nats.Options{
+			Name: cfg.Name, URL: c.NATS, ClusterName: c.Name, ClusterAddr: c.Addr, Peers: c.Peers, Token: c.Token,
+			AdvertiseAddr: advertise, Logger: log,
+		})
+	case config.AdapterMesh:
+		member, err = mesh.New(ctx, mesh.Options{
+			Name: cfg.Name, ClusterName: c.Name, ClusterAddr: c.Addr, Peers: c.Peers, Token: c.Token,
+			AdvertiseAddr: advertise, Logger: log,
+		})
+	default:
 		return newAlone(cfg.Name, advertise)
 	}
-	member, err := nats.New(ctx, nats.Options{
-		Name: cfg.Name, URL: c.NATS, ClusterName: c.Name, ClusterAddr: c.Addr, Peers: c.Peers, Token: c.Token,
-		AdvertiseAddr: advertise, Logger: log,
-	})
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +73,7 @@ func join(ctx context.Context, cfg config.Config, advertise string, log *slog.Lo
 
 // waitPeer waits for one peer, if there are others than the node itself: who
 // names peers means to join a cluster, and not to start one of its own.
-func waitPeer(ctx context.Context, c config.Cluster, member *nats.Cluster) error {
+func waitPeer(ctx context.Context, c config.Cluster, member clustered) error {
 	others := slices.DeleteFunc(slices.Clone(c.Peers), func(p string) bool { return p == c.Addr })
 	if c.Wait == 0 || len(others) == 0 {
 		return nil

@@ -14,6 +14,7 @@ import (
 	"github.com/socketeer-io/socketeer/internal/app"
 	"github.com/socketeer-io/socketeer/internal/app/config"
 	"github.com/socketeer-io/socketeer/internal/app/supervisor"
+	"github.com/socketeer-io/socketeer/internal/process"
 )
 
 const (
@@ -97,7 +98,7 @@ func plan(ctx context.Context, cfg config.Config, nodes int) ([]supervisor.Child
 	}
 	external := cfg.Cluster.NATS
 	cfg.Cluster = config.Cluster{Adapter: config.AdapterNATS, NATS: external, Name: cfg.Cluster.Name, Token: rand.Text()}
-	environ := config.CleanEnviron(os.Environ())
+	environ := process.Share(config.CleanEnviron(os.Environ()), nodes)
 	children := make([]supervisor.Child, nodes)
 	for i := range children {
 		cfg.Name = "node-" + strconv.Itoa(i+1)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/socketeer-io/socketeer/internal/app"
 	"github.com/socketeer-io/socketeer/internal/app/config"
+	"github.com/socketeer-io/socketeer/internal/process"
 )
 
 // ownNodes makes nodes of this very binary. One alone has the memory adapter;
@@ -24,7 +25,7 @@ func ownNodes(ctx context.Context, opts Options) ([]*node, error) {
 		return nil, err
 	}
 	token := rand.Text()
-	environ := config.CleanEnviron(os.Environ())
+	environ := process.Share(config.CleanEnviron(os.Environ()), n)
 	nodes := make([]*node, n)
 	for i := range nodes {
 		name := fmt.Sprintf("node-%d", i+1)

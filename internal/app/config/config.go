@@ -26,6 +26,7 @@ const (
 const (
 	AdapterMemory = "memory" // a single node
 	AdapterNATS   = "nats"   // a cluster over NATS, embedded or external
+	AdapterMesh   = "mesh"   // a cluster over connections of its own
 )
 
 // Off is the value that switches a listener off.
@@ -64,9 +65,9 @@ type Engine struct {
 
 // Cluster is how a node finds the others.
 type Cluster struct {
-	Adapter string        // AdapterMemory or AdapterNATS; default: memory unless a key below is set
+	Adapter string        // one of the constants; default: memory, or nats when a key below is set
 	NATS    string        // URLs of external NATS servers, comma-separated
-	Addr    string        // host:port of the embedded NATS server's cluster listener
+	Addr    string        // host:port of this node's cluster listener
 	Peers   []string      // host:port of other nodes' cluster listeners
 	Name    string        // default "socketeer"; clusters of other names stay apart
 	Token   string        // shared secret of the cluster's nodes
@@ -123,6 +124,10 @@ func (c *Config) finishCluster() error {
 	switch {
 	case cl.Adapter == AdapterMemory && set != "":
 		return fmt.Errorf("socketeer: %s is of no use to adapter %q: leave one of them out", set, cl.Adapter)
+	case cl.Adapter == AdapterMesh && cl.NATS != "":
+		return fmt.Errorf("socketeer: nats is of no use to adapter %q: leave one of them out", cl.Adapter)
+	case cl.Adapter == AdapterMesh && cl.Addr == "":
+		return fmt.Errorf("socketeer: adapter %q needs cluster-addr, where the peers reach this node", cl.Adapter)
 	case cl.Adapter == AdapterNATS && set == "":
 		return fmt.Errorf("socketeer: adapter %q needs nats (servers to connect to) or cluster-addr (to cluster by itself)", cl.Adapter)
 	case cl.NATS != "" && (cl.Addr != "" || len(cl.Peers) > 0):

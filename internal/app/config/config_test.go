@@ -102,6 +102,8 @@ func TestProblems(t *testing.T) {
 		"name":                 {file: "name: a b\n", want: []string{"no name"}},
 		"origin":               {file: "cors-origin: example.com\n", want: []string{"no origin"}},
 		"memory with nats":     {file: "adapter: memory\nnats: nats://127.0.0.1:4222\n", want: []string{"nats is of no use"}},
+		"mesh with nats":       {file: "adapter: mesh\nnats: nats://127.0.0.1:4222\n", want: []string{"nats is of no use"}},
+		"mesh without address": {file: "adapter: mesh\n", want: []string{"cluster-addr"}},
 		"nats without address": {file: "adapter: nats\n", want: []string{"cluster-addr"}},
 		"nats and peers":       {file: "nats: nats://127.0.0.1:4222\ncluster-peers: 127.0.0.1:1\n", want: []string{"nats and cluster-peers exclude"}},
 		"peers alone":          {file: "cluster-peers: [127.0.0.1:1]\n", want: []string{"needs cluster-addr"}},

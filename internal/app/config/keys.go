@@ -82,8 +82,8 @@ func engineKeys() []Key {
 
 func clusterKeys() []Key {
 	return []Key{
-		{Name: "adapter", Type: "string", Usage: "memory (a single node) or nats (default nats when one of the keys below is set, else memory)",
-			field: func(c *Config) any { return &c.Cluster.Adapter }, check: oneOf(AdapterMemory, AdapterNATS)},
+		{Name: "adapter", Type: "string", Usage: "memory (a single node), nats, or mesh: nodes connect to each other without NATS, which is cheaper (default nats when one of the keys below is set, else memory)",
+			field: func(c *Config) any { return &c.Cluster.Adapter }, check: oneOf(AdapterMemory, AdapterNATS, AdapterMesh)},
 		{Name: "nats", Type: "string", mask: maskURLs, Usage: "URLs of NATS servers to cluster through, comma-separated",
 			field: func(c *Config) any { return &c.Cluster.NATS }, check: each(checkNATS)},
 		{Name: "cluster-addr", Type: "string", Usage: "address for other nodes, to cluster without any NATS server",
