@@ -30,7 +30,7 @@ type Kind struct {
 // All returns the kinds of server, ours first.
 func All() []Kind {
 	return []Kind{
-		{Name: Ours, Title: "Socketeer; several nodes on embedded NATS", nodes: []int{1, 3}},
+		{Name: Ours, Title: "Socketeer; several nodes on adapter mesh, each with its share of the processors", nodes: []int{1, 3}},
 		{Name: "uws", Title: "socket.io on uWebSockets.js", nodes: []int{1}, script: "uws-server.js"},
 		{Name: "ws", Title: "socket.io on its default engine, ws", nodes: []int{1}, script: "ws-server.js"},
 		{Name: "uws-redis", Title: "socket.io on uWebSockets.js, @socket.io/redis-adapter", nodes: []int{3}, script: "uws-server.js", redis: "redis"},

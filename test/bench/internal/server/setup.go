@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -73,13 +74,19 @@ func (t *Tools) startOurs(ctx context.Context, s *Setup, nodes int, died func(er
 		return err
 	}
 	public, admin, peers := addrs[:nodes], addrs[nodes:2*nodes], addrs[2*nodes:]
+	// As each Node.js process has one thread for its JavaScript, several nodes
+	// of ours share the processors instead of taking all of them each.
+	var env []string
+	if nodes > 1 {
+		env = []string{fmt.Sprint("GOMAXPROCS=", max(1, runtime.NumCPU()/nodes))}
+	}
 	for i := range nodes {
 		argv := []string{t.Socketeer, "serve", "--app", "bench", "--log-level", "error", "--drain", "1s",
 			"--name", "node-" + strconv.Itoa(i+1), "--addr", public[i], "--admin-addr", admin[i]}
 		if nodes > 1 {
-			argv = append(argv, "--cluster-addr", peers[i], "--cluster-peers", strings.Join(peers, ","), "--cluster-wait", startPatience.String())
+			argv = append(argv, "--adapter", "mesh", "--cluster-addr", peers[i], "--cluster-peers", strings.Join(peers, ","), "--cluster-wait", startPatience.String())
 		}
-		if _, err := s.launch(command{name: nodeName(s.Kind, i, nodes), argv: argv}, died); err != nil {
+		if _, err := s.launch(command{name: nodeName(s.Kind, i, nodes), argv: argv, env: env}, died); err != nil {
 			return err
 		}
 	}
