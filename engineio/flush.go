@@ -46,16 +46,19 @@ func (f *flushers) add(c *Conn) {
 }
 
 // A flusher takes rounds: everything that has been handed over by its turn.
-// After one that took long the next waits as long, up to maxPause: under load,
-// more joins each write, and whoever shares the processors gets on. A round
-// below longRound is not followed by a pause.
+// With several processors, more is read and queued meanwhile, so that much
+// joins each write under load. On a single one nothing else happens during a
+// round. There the flusher lets those go first who are about to send
+// something, and after a round of at least longRound it pauses for as long, up
+// to maxPause: in that time the clients, and others with whom the processors
+// are shared, make what the next round joins.
 const (
-	longRound = 250 * time.Microsecond
+	longRound = 2 * time.Millisecond
 	maxPause  = 5 * time.Millisecond
 )
 
-// run is one worker.
-func (s *flushShard) run(stop <-chan struct{}) {
+// run is one worker; single says that it has the only processor.
+func (s *flushShard) run(stop <-chan struct{}, single bool) {
 	f := newFlusher()
 	var batch []*Conn
 	var pace pacer
@@ -65,9 +68,11 @@ func (s *flushShard) run(stop <-chan struct{}) {
 			return
 		case <-s.wake:
 		}
-		runtime.Gosched() // those who are about to send something go first
-		if !pace.await(stop) {
-			return
+		if single {
+			runtime.Gosched()
+			if !pace.await(stop) {
+				return
+			}
 		}
 		s.mu.Lock()
 		batch, s.list = s.list, batch[:0]

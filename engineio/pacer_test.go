@@ -12,9 +12,9 @@ func TestPacer(t *testing.T) {
 		round, idle, want time.Duration
 	}{
 		{"a short round is not followed by a pause", longRound - 1, 0, 0},
-		{"a long one is, by one as long", time.Millisecond, 0, time.Millisecond},
-		{"of which idle time is part", time.Millisecond, 400 * time.Microsecond, 600 * time.Microsecond},
-		{"or all", time.Millisecond, time.Second, 0},
+		{"a long one is, by one as long", longRound, 0, longRound},
+		{"of which idle time is part", longRound, longRound / 4, longRound * 3 / 4},
+		{"or all", longRound, time.Second, 0},
 		{"it has a limit", time.Second, 0, maxPause},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

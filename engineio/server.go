@@ -191,8 +191,9 @@ func (s *Server) begin() bool {
 	if !s.running {
 		s.running = true
 		s.goroutines.Go(func() { s.wheel.run(s.stop) })
+		single := len(s.flushers.shards) == 1
 		for _, shard := range s.flushers.shards {
-			s.goroutines.Go(func() { shard.run(s.stop) })
+			s.goroutines.Go(func() { shard.run(s.stop, single) })
 		}
 		for _, p := range s.pollers {
 			s.goroutines.Go(p.Run)
