@@ -19,8 +19,9 @@ const reasonMoved = "recovered elsewhere"
 const (
 	// maxClaim bounds what a client presents to recover.
 	maxClaim = 100
-	// evictPatience is how long the node that had a session may take to let it
-	// go. Nothing is lost when it does not: it is for the order of saves.
+	// evictPatience is how long an old socket, or the node that has it, may take
+	// to let a session go. Nothing is lost when it does not: it is for the order
+	// of saves, and of handlers.
 	evictPatience = time.Second
 )
 
@@ -168,13 +169,27 @@ func (n *Namespace) evict(id string) bool {
 	return ok
 }
 
+// evicted ends the socket, and waits a while for its disconnect handlers: they
+// are to be over when the connect handlers of the next socket with this id run.
 func (s *Socket) evicted() {
+	over := make(chan struct{})
+	s.OnDisconnect(func(context.Context, string) { close(over) })
 	if x := s.session.Load(); x != nil {
 		x.moved()
 	}
+	wasThere := s.state.Load() > socketRecovering
 	s.disconnect(reasonMoved, false)
 	s.leaveAll()
 	s.client.conn.Close()
+	if !wasThere {
+		return
+	}
+	patience := time.NewTimer(evictPatience)
+	defer patience.Stop()
+	select {
+	case <-over:
+	case <-patience.C:
+	}
 }
 
 // enterRooms makes a recovering socket a member of its rooms, here and in the

@@ -25,9 +25,6 @@ type goPeer struct {
 
 func startGo(t *testing.T, opts peerOptions) peer {
 	t.Helper()
-	if opts.Recovery {
-		t.Skip("Socketeer's server has no connection state recovery yet")
-	}
 	p := &goPeer{t: t, opts: opts}
 	p.Restart()
 	t.Cleanup(p.Kill)
@@ -54,6 +51,9 @@ func (p *goPeer) Restart() {
 	}
 	if n := p.opts.MaxPayload; n > 0 {
 		opts = append(opts, socketeer.WithMaxPayload(int64(n)))
+	}
+	if p.opts.Recovery {
+		opts = append(opts, socketeer.WithRecovery(socketeer.Recovery{}))
 	}
 	if p.opts.Cookie {
 		opts = append(opts, socketeer.WithCookie(http.Cookie{Name: "io"}))
