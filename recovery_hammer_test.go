@@ -93,18 +93,25 @@ func TestRecoveryHammer(t *testing.T) {
 		users.Wait()
 		close(stop)
 		senders.Wait()
-		var replayed, recovered uint64
-		for _, n := range nodes {
-			s := n.RecoveryStats()
-			replayed, recovered = replayed+s.Replayed, recovered+s.Recovered
-			if len(s.Failed) > 0 || s.Unkept > 0 || s.Refused > 0 || s.SaveErrors > 0 {
-				t.Errorf("%+v", s)
-			}
-		}
-		if recovered != clients*returns || replayed == 0 {
-			t.Errorf("%d recovered, %d replayed", recovered, replayed)
-		}
+		allRecovered(t, nodes, clients*returns)
 	})
+}
+
+// allRecovered checks the nodes' counts: so many have recovered, and nothing
+// went wrong.
+func allRecovered(t *testing.T, nodes []*node, want uint64) {
+	t.Helper()
+	var replayed, recovered uint64
+	for _, n := range nodes {
+		s := n.RecoveryStats()
+		replayed, recovered = replayed+s.Replayed, recovered+s.Recovered
+		if len(s.Failed) > 0 || s.Unkept > 0 || s.Refused > 0 || s.SaveErrors > 0 {
+			t.Errorf("%+v", s)
+		}
+	}
+	if recovered != want || replayed == 0 {
+		t.Errorf("%d recovered of %d, %d replayed", recovered, want, replayed)
+	}
 }
 
 // hammered is a client that checks what it gets.

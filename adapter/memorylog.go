@@ -107,7 +107,7 @@ func (l *memoryLog) number(offset string) (uint64, bool) {
 		return 0, false
 	}
 	n, err := strconv.ParseUint(digits, 36, 64)
-	return n, err == nil && n > 0
+	return n, err == nil && n > 0 && strconv.FormatUint(n, 36) == digits
 }
 
 // Missed implements Log.
