@@ -9,8 +9,9 @@
 //
 // A message is delivered at most once. Messages to one client keep the order
 // in which one goroutine sent them, across transports and nodes. A client that
-// is not connected gets nothing, and one that does not read fast enough is
-// disconnected when its send buffer is full.
+// is not connected gets nothing, unless it comes back in time and [WithRecovery]
+// is on, and one that does not read fast enough is disconnected when its send
+// buffer is full.
 package socketeer
 
 import (
