@@ -60,6 +60,7 @@ type Engine struct {
 	MaxPayload   int64         // bytes a client may send at once, default 1,000,000
 	SendBuffer   int64         // bytes queued for a slow client before it is closed, default 1 MiB
 	CORSOrigins  []string      // origins other than the cluster's own nodes; "*" for all
+	Recovery     time.Duration // how long a client may be away and recover, at least 1 s; default 0: no recovery
 }
 
 // Cluster is how a node finds the others.
@@ -97,6 +98,9 @@ func (c *Config) finish() error {
 	}
 	if c.Engine.PingTimeout <= 0 || c.Engine.PingInterval <= 0 {
 		return fmt.Errorf("socketeer: ping-interval and ping-timeout must be above zero")
+	}
+	if r := c.Engine.Recovery; r > 0 && r < time.Second {
+		return fmt.Errorf("socketeer: recovery of %v is too short: at least 1s, or 0s for none", r)
 	}
 	return c.finishCluster()
 }

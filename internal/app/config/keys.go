@@ -75,6 +75,8 @@ func engineKeys() []Key {
 			field: func(c *Config) any { return (*size)(&c.Engine.MaxPayload) }},
 		{Name: "send-buffer", Type: "size", Default: "1MiB", Usage: "bytes queued for a slow client before it is closed",
 			field: func(c *Config) any { return (*size)(&c.Engine.SendBuffer) }},
+		{Name: "recovery", Type: "duration", Default: "0s", Usage: "how long a client may be away and still get what it missed, such as 2m; 0s for no recovery",
+			field: func(c *Config) any { return &c.Engine.Recovery }},
 		{Name: "cors-origin", Type: "list", Usage: `origins of pages that may connect, besides the cluster's own nodes; "*" for all`,
 			field: func(c *Config) any { return &c.Engine.CORSOrigins }, check: each(checkOrigin)},
 	}
