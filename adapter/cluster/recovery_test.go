@@ -273,9 +273,6 @@ func TestKilledNodesClientsRecover(t *testing.T) {
 	if got := all[2].received(c)[10:]; !slices.Equal(got, []string{"last words", "after"}) {
 		t.Errorf("got %q", got)
 	}
-	if all[2].node.Stats().Peers != 2 {
-		t.Error("the node was known to be dead: this test is too slow")
-	}
 }
 
 // Clients move between nodes at random while all nodes send; in the end each
@@ -321,6 +318,9 @@ func TestNothingIsLostNothingTwice(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	for _, p := range all { // so that it is over when this has arrived
+		<-p.emit(t, "end", "all")
+	}
 	for i, c := range clients {
 		var want [4][]string
 		for s := range all {
@@ -329,7 +329,7 @@ func TestNothingIsLostNothingTwice(t *testing.T) {
 			}
 		}
 		p := at[i]
-		waitFor(t, "all messages", func() bool { return len(p.received(c)) >= 1+len(want[0])*len(all) })
+		waitFor(t, "the end", func() bool { return strings.Count(strings.Join(p.received(c), " "), "end") == len(all) })
 		for s := range all {
 			var got []string
 			for _, g := range p.received(c) {
@@ -338,7 +338,11 @@ func TestNothingIsLostNothingTwice(t *testing.T) {
 				}
 			}
 			if !slices.Equal(got, want[s]) {
-				t.Errorf("client %d got of %d: %q, want %q", i, s, got, want[s])
+				k := 0
+				for k < min(len(got), len(want[s])) && got[k] == want[s][k] {
+					k++
+				}
+				t.Errorf("client %d got %d of %d's messages, not %d; after the first %d: %q", i, len(got), s, len(want[s]), k, got[k:min(k+5, len(got))])
 			}
 		}
 	}

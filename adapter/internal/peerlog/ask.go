@@ -186,6 +186,8 @@ func (l *Log) onAsk(r *reader) []byte {
 	if r.err != nil {
 		return nil
 	}
+	l.sending.Lock()
+	defer l.sending.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	b := msgp.AppendUint64(appendHead(nil, 3, typeAnswer), id)
@@ -207,7 +209,7 @@ func (l *Log) onAsk(r *reader) []byte {
 	for sender, sl := range sp.logs {
 		last := sl.last
 		if sender == l.cfg.Self {
-			last = sp.at(sender)
+			last = sl.sent
 		}
 		b = msgp.AppendArrayHeader(b, 3)
 		b = msgp.AppendString(b, sender)

@@ -44,6 +44,9 @@ func (l *Log) Deliver(nsp, sender string, pos uint64, m *adapter.Message, handle
 	handle(m)
 	l.mu.Lock()
 	l.see(sp, sender, pos)
+	if sp.round {
+		sp.recent = append(sp.recent, handed{sender, pos, m})
+	}
 	l.mu.Unlock()
 }
 

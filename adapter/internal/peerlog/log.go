@@ -52,7 +52,8 @@ type Config struct {
 
 // Log is one node's part. All methods may be called concurrently.
 //
-// Locks: space.order, then Log.mu, which is a leaf but for Config.Peers.
+// Locks: space.order or Log.sending, then Log.mu, which is a leaf but for
+// Config.Peers. Sending is held around calls of Config.Send that send a message.
 type Log struct {
 	cfg   Config
 	log   *slog.Logger
@@ -65,6 +66,8 @@ type Log struct {
 	wg    sync.WaitGroup
 
 	takes flight[*saved]
+
+	sending sync.Mutex // held while a message is sent, and guards senderLog.sent
 
 	mu       sync.Mutex
 	started  bool
@@ -201,14 +204,14 @@ func (l *Log) Append(nsp string, body []byte, number func(pos uint64), sent func
 	}
 	sp := l.space(nsp)
 	sl := sp.log(l.cfg.Self)
-	l.stamp = max(l.stamp, time.Now().UnixMilli())
+	l.stamp = max(l.stamp, time.Now().UnixMicro())
 	e := &entry{nsp: nsp, pos: sl.last + 1, stamp: l.stamp, at: time.Now(), body: body}
 	number(e.pos)
 	l.append(sl, e)
 	l.count.appended.Add(1)
 	l.replicate(e)
 	l.push(&turn{wait: l.waits(), size: e.size(), do: func() {
-		sent()
+		l.publish(sl, e.pos, sent)
 		sp.order.Lock()
 		defer sp.order.Unlock()
 		l.mu.Lock()
@@ -220,6 +223,16 @@ func (l *Log) Append(nsp string, body []byte, number func(pos uint64), sent func
 		l.mu.Unlock()
 	}})
 	return nil
+}
+
+// publish sends a message by the ordinary way. Nobody is told that it has been
+// sent before it has, nor that it has not been afterwards: who asks in between
+// waits.
+func (l *Log) publish(sl *senderLog, pos uint64, send func()) {
+	l.sending.Lock()
+	defer l.sending.Unlock()
+	send()
+	sl.sent = pos
 }
 
 // InTurn does something of size bytes after all that was appended before has

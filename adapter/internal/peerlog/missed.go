@@ -22,7 +22,7 @@ type held struct {
 // missing is what a round found out: for each sender its messages, so far as
 // somebody has them.
 type missing struct {
-	senders []found
+	senders []*found
 	dead    map[string]bool // tags of nodes that are gone, and of whom nobody has anything
 }
 
@@ -32,8 +32,11 @@ type found struct {
 	last    uint64 // the newest that anybody knows
 	sure    bool   // the sender itself told
 	entries []*entry
-	whole   bool   // entries go up to last, if they are not too old
-	lost    uint64 // what is up to here is not kept any more, though not too old
+	from    uint64   // the oldest offset's, or older
+	recent  []handed // newer than last, of interest to this node
+	ended   int64    // when the round ended, Unix us
+	whole   bool     // entries go up to last, if they are not too old
+	lost    uint64   // what is up to here is not kept any more, though not too old
 }
 
 // Missed returns the messages after offset that s wants.
@@ -77,6 +80,14 @@ func (l *Log) spawn(f func()) bool {
 // fly is one round, for all who wait.
 func (l *Log) fly(sp *space, all []*passenger[*missing]) {
 	l.count.rounds.Add(1)
+	l.mu.Lock()
+	sp.round = true
+	l.mu.Unlock()
+	defer func() {
+		l.mu.Lock()
+		sp.round, sp.recent = false, nil
+		l.mu.Unlock()
+	}()
 	var vectors []vector
 	for _, p := range all {
 		if v, ok := parseOffset(p.key); ok {
@@ -112,13 +123,13 @@ func (l *Log) look(sp *space, vectors []vector) (*missing, error) {
 	}
 	m := &missing{dead: l.lostSenders(logs)}
 	for sender, list := range logs {
-		f, err := l.follow(sp, sender, list, vectors)
-		if err != nil {
+		f := l.reach(sender, list)
+		if err := l.fetch(sp, f, list, vectors); err != nil {
 			return nil, err
 		}
 		m.senders = append(m.senders, f)
 	}
-	return m, nil
+	return m, l.meet(sp, m)
 }
 
 // attested reports whether for each silent peer there is a replica of it that
@@ -189,47 +200,37 @@ func (l *Log) lostSenders(logs map[string][]held) map[string]bool {
 	return dead
 }
 
-// follow brings this node up to date with one sender, and returns what comes
-// after the oldest of the offsets.
-func (l *Log) follow(sp *space, sender string, list []held, vectors []vector) (found, error) {
-	f := found{sender: sender}
+// reach says how far one sender has got.
+func (l *Log) reach(sender string, list []held) *found {
+	f := &found{sender: sender, sure: sender == l.cfg.Self}
 	for _, h := range list {
-		f.last = max(f.last, h.last)
-		f.sure = f.sure || h.node == sender
-	}
-	self := sender == l.cfg.Self
-	f.sure = f.sure || self
-	for _, h := range list {
-		if h.node == sender || self && h.node == "" {
-			f.last = h.last // what it has not sent yet will come by the ordinary way
+		if h.node == sender || f.sure && h.node == "" {
+			f.sure, f.last = true, h.last // what it has not sent yet will come by the ordinary way
+			break
 		}
+		f.last = max(f.last, h.last)
 	}
-	if !self {
-		l.cfg.Drain(l.ctx, sender)
+	return f
+}
+
+// fetch sees to it that what comes after the oldest of the offsets is here.
+func (l *Log) fetch(sp *space, f *found, list []held, vectors []vector) error {
+	if f.sender != l.cfg.Self {
+		l.cfg.Drain(l.ctx, f.sender)
 	}
+	f.from = f.last
 	l.mu.Lock()
-	from := f.last
 	if !f.sure {
-		from = min(from, sp.at(sender))
+		f.from = min(f.from, sp.at(f.sender))
 	}
 	l.mu.Unlock()
 	for _, v := range vectors {
-		from = min(from, v.of(sender[:tagLen]))
+		f.from = min(f.from, v.of(f.sender[:tagLen]))
 	}
-	if from < f.last && !self {
-		if err := l.fill(sp, sender, from, f.last, list); err != nil {
-			return f, err
-		}
+	if f.from < f.last && f.sender != l.cfg.Self {
+		return l.fill(sp, f.sender, f.from, f.last, list)
 	}
-	l.catchUp(sp, &f)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	sl := sp.log(sender)
-	f.entries, f.whole = slices.Clone(sl.between(from, f.last)), sl.last >= f.last
-	if l.lacks(sl, from) {
-		f.lost = sl.lost
-	}
-	return f, l.decode(f.entries)
+	return nil
 }
 
 // decode decodes entries that were not yet. With mu held.
@@ -246,44 +247,85 @@ func (l *Log) decode(entries []*entry) error {
 	return nil
 }
 
-// catchUp hands the namespace what it will not get by the ordinary way: what was
-// sent by a node that does not answer. What a node that answers has sent
-// arrived before its answer, if it was for this node.
-func (l *Log) catchUp(sp *space, f *found) {
+// meet ends a round at one moment: what the namespace has been handed until then
+// is in m, and the offsets that it is handed afterwards tell of all that is in
+// m. So a socket that holds what it is handed while it waits for m neither
+// loses nor repeats anything.
+func (l *Log) meet(sp *space, m *missing) error {
 	l.mu.Lock()
 	enter, handle := sp.enter, sp.handle
 	l.mu.Unlock()
-	if enter != nil {
-		enter(func() { l.handOver(sp, f, handle) })
+	var err error
+	if enter == nil || !enter(func() {
+		sp.order.Lock()
+		defer sp.order.Unlock()
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		for _, f := range m.senders {
+			l.catchUp(sp, f, handle)
+		}
+		err = l.collect(sp, m)
+	}) {
+		return errClosed
 	}
+	return err
 }
 
-func (l *Log) handOver(sp *space, f *found, handle func(*adapter.Message)) {
-	sp.order.Lock()
-	defer sp.order.Unlock()
-	l.mu.Lock()
-	defer l.mu.Unlock()
+// catchUp hands the namespace what it will not get by the ordinary way: what was
+// sent by a node that does not answer. What a node that answers has sent
+// arrived before its answer, if it was for this node. With order and mu held.
+func (l *Log) catchUp(sp *space, f *found, handle func(*adapter.Message)) {
 	at := sp.at(f.sender)
 	if f.sender == l.cfg.Self || f.last <= at {
 		return
 	}
-	if f.sure {
-		l.see(sp, f.sender, f.last)
-		return
-	}
-	for _, e := range slices.Clone(sp.log(f.sender).between(at, f.last)) {
-		if l.decode([]*entry{e}) != nil {
-			continue // counted where it is read for a client
+	if !f.sure {
+		for _, e := range slices.Clone(sp.log(f.sender).between(at, f.last)) {
+			if l.decode([]*entry{e}) != nil {
+				continue // collect fails for it, too
+			}
+			c := *e.msg
+			c.Offset = l.offset(sp, f.sender, e.pos)
+			l.mu.Unlock()
+			handle(&c)
+			l.mu.Lock()
+			l.count.repaired.Add(1)
+			l.see(sp, f.sender, e.pos)
 		}
-		m := *e.msg
-		m.Offset = l.offset(sp, f.sender, e.pos)
-		l.mu.Unlock()
-		handle(&m)
-		l.mu.Lock()
-		l.count.repaired.Add(1)
-		l.see(sp, f.sender, e.pos)
 	}
 	l.see(sp, f.sender, f.last)
+}
+
+// collect gathers what has been asked for. With order and mu held.
+func (l *Log) collect(sp *space, m *missing) error {
+	now := time.Now().UnixMicro()
+	known := make(map[string]*found)
+	for _, f := range m.senders {
+		known[f.sender] = f
+		sl := sp.log(f.sender)
+		if f.sender == l.cfg.Self {
+			f.last = sp.at(f.sender)
+		}
+		f.entries, f.whole = slices.Clone(sl.between(f.from, f.last)), sl.last >= f.last
+		if l.lacks(sl, f.from) {
+			f.lost = sl.lost
+		}
+		if err := l.decode(f.entries); err != nil {
+			return err
+		}
+	}
+	for _, h := range sp.recent {
+		f := known[h.sender]
+		if f == nil {
+			f = &found{sender: h.sender, whole: true, last: h.pos - 1}
+			known[h.sender], m.senders = f, append(m.senders, f)
+		}
+		if h.pos > f.last {
+			f.ended = now
+			f.recent = append(f.recent, h)
+		}
+	}
+	return nil
 }
 
 // fill reads what this node lacks of a sender's messages after from up to to,
@@ -325,16 +367,17 @@ func (l *Log) fill(sp *space, sender string, from, to uint64, list []held) error
 	return nil
 }
 
-// read reads messages from whoever has most of them, in parts.
+// read reads messages from whoever has most of them, in parts. They may have
+// more by now than they told.
 func (l *Log) read(sp *space, sender string, from, to uint64, list []held) ([]*message, error) {
-	list = slices.DeleteFunc(slices.Clone(list), func(h held) bool { return h.node == "" || h.last < from || h.first > to })
+	list = slices.DeleteFunc(slices.Clone(list), func(h held) bool { return h.node == "" || h.first > to })
 	slices.SortFunc(list, func(a, b held) int {
 		return cmp.Or(cmp.Compare(max(a.first, from), max(b.first, from)), cmp.Compare(b.last, a.last))
 	})
 	var got []*message
 	var failed error
 	for _, h := range list {
-		for next := max(from, h.first); next <= min(to, h.last); {
+		for next := max(from, h.first); next <= to; {
 			part, err := l.chunk(h.node, sp.name, sender, next, to)
 			if err != nil {
 				failed = errors.Join(failed, err)
@@ -385,50 +428,74 @@ func (l *Log) chunk(node, nsp, sender string, from, to uint64) ([]*message, erro
 // missing.
 func (m *missing) after(v vector, s *adapter.Session) ([]*adapter.Message, error) {
 	known := map[string]bool{}
-	var wanted []*entry
+	var list []wanted
 	for _, f := range m.senders {
 		tag := f.sender[:tagLen]
-		from := v.of(tag)
-		switch {
-		case known[tag]:
+		if known[tag] {
 			return nil, &adapter.Unrecoverable{Reason: adapter.LogFailure, Err: fmt.Errorf("socketeer: two nodes have the tag %s", tag)}
-		case from > f.last && f.sure:
-			return nil, &adapter.Unrecoverable{Reason: adapter.BadOffset}
-		case from > f.last:
-			return nil, &adapter.Unrecoverable{Reason: adapter.Gap}
-		case from < f.lost:
-			return nil, &adapter.Unrecoverable{Reason: adapter.Trimmed}
 		}
 		known[tag] = true
-		if from == f.last {
-			continue
+		from := v.of(tag)
+		if why := f.lacks(from); why != "" {
+			return nil, &adapter.Unrecoverable{Reason: why}
 		}
-		if !f.whole {
-			return nil, &adapter.Unrecoverable{Reason: adapter.Gap}
-		}
-		for _, e := range f.entries {
-			if e.pos > from && s.Wants(&e.msg.Target) {
-				wanted = append(wanted, e)
-			}
-		}
+		list = f.appendWanted(list, from, s)
 	}
 	for _, mark := range v {
 		if !known[mark.tag] && m.dead[mark.tag] {
 			return nil, &adapter.Unrecoverable{Reason: adapter.Gap}
 		}
 	}
-	slices.SortFunc(wanted, func(a, b *entry) int {
-		return cmp.Or(cmp.Compare(a.stamp, b.stamp), cmp.Compare(a.log.sender, b.log.sender), cmp.Compare(a.pos, b.pos))
+	slices.SortStableFunc(list, func(a, b wanted) int {
+		return cmp.Or(cmp.Compare(a.stamp, b.stamp), cmp.Compare(a.tag, b.tag))
 	})
 	now := slices.DeleteFunc(slices.Clone(v), func(m mark) bool { return !known[m.tag] })
-	list := make([]*adapter.Message, 0, len(wanted))
-	for _, e := range wanted {
-		now = now.reach(e.log.sender[:tagLen], e.pos)
-		c := *e.msg
+	messages := make([]*adapter.Message, 0, len(list))
+	for _, w := range list {
+		now = now.reach(w.tag, w.pos)
+		c := *w.msg
 		c.Offset = string(appendOffset(make([]byte, 0, 64), now))
-		list = append(list, &c)
+		messages = append(messages, &c)
 	}
-	return list, nil
+	return messages, nil
+}
+
+// wanted is a message for one session.
+type wanted struct {
+	tag   string
+	pos   uint64
+	stamp int64 // never decreases for one sender
+	msg   *adapter.Message
+}
+
+// lacks returns why not everything after from is there, or "".
+func (f *found) lacks(from uint64) string {
+	switch {
+	case from > f.last && f.sure:
+		return adapter.BadOffset
+	case from > f.last && !f.whole, from < f.last && !f.whole:
+		return adapter.Gap
+	case from < f.lost:
+		return adapter.Trimmed
+	}
+	return ""
+}
+
+// appendWanted appends what s wants after from.
+func (f *found) appendWanted(list []wanted, from uint64, s *adapter.Session) []wanted {
+	tag, stamp := f.sender[:tagLen], int64(0)
+	for _, e := range f.entries {
+		stamp = max(stamp, e.stamp)
+		if e.pos > from && s.Wants(&e.msg.Target) {
+			list = append(list, wanted{tag, e.pos, stamp, e.msg})
+		}
+	}
+	for _, h := range f.recent {
+		if h.pos > from && s.Wants(&h.msg.Target) {
+			list = append(list, wanted{tag, h.pos, max(stamp, f.ended), h.msg})
+		}
+	}
+	return list
 }
 
 // reach returns v with the mark of a sender moved to pos, and to the front.

@@ -18,6 +18,8 @@ type space struct {
 	// guarded by Log.mu; seen is changed with order held, too
 	logs   map[string]*senderLog // by incarnation
 	seen   []seen                // what the namespace has been handed
+	round  bool                  // a round is under way:
+	recent []handed              // what has been handed over since it began
 	enter  func(func()) bool
 	handle func(*adapter.Message)
 	rounds flight[*missing]
@@ -30,12 +32,20 @@ type seen struct {
 	at     time.Time
 }
 
+// handed is a message of another node that came by the ordinary way.
+type handed struct {
+	sender string
+	pos    uint64
+	msg    *adapter.Message
+}
+
 // senderLog is what is kept of one sender's messages in one namespace: those
 // with positions from first to last, without a hole.
 type senderLog struct {
 	sender  string
 	first   uint64 // of entries; last+1 when there are none
 	last    uint64 // the newest ever known here
+	sent    uint64 // of this node's own: the newest that was sent; guarded by Log.sending
 	entries []*entry
 
 	// Not kept, though not too old: what is up to lost. Others may have it.
@@ -48,7 +58,7 @@ type entry struct {
 	nsp   string
 	log   *senderLog
 	pos   uint64
-	stamp int64     // the sender's clock, Unix ms, never decreasing: orders messages of several senders
+	stamp int64     // the sender's clock, Unix us, never decreasing: orders messages of several senders
 	at    time.Time // when it was sent, by this node's clock
 	body  []byte
 	msg   *adapter.Message // decoded when it is needed first; guarded by Log.mu
