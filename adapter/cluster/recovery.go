@@ -97,7 +97,7 @@ var (
 )
 
 // Retain implements [adapter.Log].
-func (a logged) Retain(d time.Duration) { a.node.keeps.Retain(d) }
+func (a logged) Retain(d time.Duration) { a.node.keeps.Retain(a.name, d) }
 
 // Append implements [adapter.Log].
 func (a logged) Append(m *adapter.Message, kept func(offset string)) error {

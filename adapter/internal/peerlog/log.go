@@ -72,9 +72,8 @@ type Log struct {
 	mu       sync.Mutex
 	started  bool
 	closed   bool
-	retain   time.Duration
 	asked    bool          // Retain was called
-	keep     time.Duration // of messages: retain and grace
+	keep     time.Duration // of messages: the longest of all Retain, and grace
 	peers    []string
 	dead     map[string]time.Time // incarnations that were peers
 	suspect  map[string]bool      // peers that did not answer and were not heard since
@@ -104,7 +103,7 @@ func New(cfg Config) *Log {
 	l := &Log{
 		cfg: cfg, log: cfg.Logger, batch: min(batchBytes, cfg.MaxFrame/2),
 		wake: make(chan struct{}, 1), turn: make(chan struct{}, 1),
-		retain: defaultRetain, keep: defaultRetain + grace,
+		keep: defaultRetain + grace,
 		dead: make(map[string]time.Time), suspect: make(map[string]bool), spaces: make(map[string]*space),
 		links: make(map[string]*link), in: make(map[string]*incoming), asks: make(map[uint64]*ask),
 	}
@@ -150,16 +149,16 @@ func (l *Log) idle() bool {
 	return !l.started || l.waiting == 0 && l.waits().over(l)
 }
 
-// Retain says for how long sessions and messages are to be kept. The longest of
-// all calls counts.
-func (l *Log) Retain(d time.Duration) {
+// Retain says for how long the sessions and messages of a namespace are to be
+// kept. Messages are kept as long as any namespace wants them.
+func (l *Log) Retain(nsp string, d time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.space(nsp).retain = d
 	if !l.asked {
-		l.retain, l.asked = d, true
+		l.keep, l.asked = d+grace, true
 	}
-	l.retain = max(l.retain, d)
-	l.keep = l.retain + grace
+	l.keep = max(l.keep, d+grace)
 }
 
 // PeersChanged says that Config.Peers returns others than before.
@@ -348,7 +347,7 @@ func (l *Log) expire(now time.Time) {
 	l.check(now)
 	l.trim()
 	l.forget(now)
-	if n := l.sessions.trim(now.Add(-l.retain), l.cfg.SessionBytes); n > 0 {
+	if n := l.sessions.trim(now, l.cfg.SessionBytes); n > 0 {
 		l.count.sessionsTrimmed.Add(uint64(n))
 	}
 	l.advance()

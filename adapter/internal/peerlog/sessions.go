@@ -21,10 +21,18 @@ type saved struct {
 	version uint64 // later ones are larger
 	owner   string // incarnation of the node that saved it
 	at      time.Time
+	life    time.Duration
 	record  []byte // nil: the session was taken or dropped
 }
 
+func (s *saved) expired(now time.Time) bool { return now.Sub(s.at) >= s.life }
+
 func (s *saved) size() int { return sessionOverhead + len(s.record) }
+
+// taken is what is left of a session that was taken.
+func (s *saved) taken() *saved {
+	return &saved{key: s.key, version: s.version, owner: s.owner, at: time.Now(), life: s.life}
+}
 
 // sessions are kept in the order in which they came, which is about that in
 // which they expire. Guarded by Log.mu.
@@ -63,9 +71,9 @@ func (t *sessions) remove(e *list.Element) {
 }
 
 // trim forgets what is too old or too much, and returns how many were too much.
-func (t *sessions) trim(expired time.Time, limit int) (dropped int) {
+func (t *sessions) trim(now time.Time, limit int) (dropped int) {
 	for e := t.order.Front(); e != nil; e = t.order.Front() {
-		old := !e.Value.(*saved).at.After(expired)
+		old := e.Value.(*saved).expired(now)
 		if !old && t.bytes <= limit {
 			break
 		}
@@ -80,9 +88,9 @@ func (t *sessions) trim(expired time.Time, limit int) (dropped int) {
 // take returns a session of this version and notes that it is gone.
 func (t *sessions) take(key string, version uint64) *saved {
 	s := t.find(key)
-	if s == nil || s.record == nil || s.version != version {
+	if s == nil || s.record == nil || s.version != version || s.expired(time.Now()) {
 		return nil
 	}
-	t.put(&saved{key: key, version: version, owner: s.owner, at: time.Now()})
+	t.put(s.taken())
 	return s
 }

@@ -12,8 +12,9 @@ const entryOverhead = 200
 
 // space is what is kept of one namespace.
 type space struct {
-	name  string
-	order sync.Mutex // held while the namespace is handed a message; after enter, before Log.mu
+	name   string
+	retain time.Duration // of sessions; guarded by Log.mu
+	order  sync.Mutex    // held while the namespace is handed a message; after enter, before Log.mu
 
 	// guarded by Log.mu; seen is changed with order held, too
 	logs   map[string]*senderLog // by incarnation
@@ -71,7 +72,7 @@ func (e *entry) size() int { return entryOverhead + len(e.body) }
 func (l *Log) space(nsp string) *space {
 	sp := l.spaces[nsp]
 	if sp == nil {
-		sp = &space{name: nsp, logs: make(map[string]*senderLog)}
+		sp = &space{name: nsp, retain: defaultRetain, logs: make(map[string]*senderLog)}
 		l.spaces[nsp] = sp
 	}
 	return sp

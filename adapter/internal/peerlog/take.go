@@ -24,22 +24,23 @@ func (l *Log) SaveSession(ctx context.Context, nsp string, s *adapter.Session) e
 	if len(rec)+sessionOverhead > l.cfg.MaxFrame {
 		return errors.New("socketeer: session is too large to be kept")
 	}
-	return l.save(ctx, Key(nsp, s.PID), rec)
+	return l.save(ctx, nsp, s.PID, rec)
 }
 
 // DropSession forgets a session everywhere.
 func (l *Log) DropSession(ctx context.Context, nsp, pid string) error {
-	return l.save(ctx, Key(nsp, pid), nil)
+	return l.save(ctx, nsp, pid, nil)
 }
 
-func (l *Log) save(ctx context.Context, key string, rec []byte) error {
+func (l *Log) save(ctx context.Context, nsp, pid string, rec []byte) error {
+	key := Key(nsp, pid)
 	l.mu.Lock()
 	if l.closed {
 		l.mu.Unlock()
 		return errClosed
 	}
 	now := time.Now()
-	s := &saved{key: key, version: uint64(now.UnixNano()), owner: l.cfg.Self, at: now, record: rec}
+	s := &saved{key: key, version: uint64(now.UnixNano()), owner: l.cfg.Self, at: now, life: l.space(nsp).retain, record: rec}
 	if old := l.sessions.find(key); old != nil {
 		s.version = max(s.version, old.version+1)
 	}
@@ -65,7 +66,7 @@ func (l *Log) save(ctx context.Context, key string, rec []byte) error {
 // putSession keeps a session. With mu held.
 func (l *Log) putSession(s *saved) {
 	l.sessions.put(s)
-	if n := l.sessions.trim(time.Now().Add(-l.retain), l.cfg.SessionBytes); n > 0 {
+	if n := l.sessions.trim(time.Now(), l.cfg.SessionBytes); n > 0 {
 		l.count.sessionsTrimmed.Add(uint64(n))
 	}
 }
@@ -104,6 +105,7 @@ func readRecord(b []byte) (*adapter.Session, error) {
 // place is where the newest version of a session is.
 type place struct {
 	version uint64
+	gone    bool
 	node    string // who decides who gets it; this node's incarnation too
 }
 
@@ -125,19 +127,27 @@ func (l *Log) flyTake(all []*passenger[*saved]) {
 	places := make([]place, len(all))
 	l.mu.Lock()
 	for i, p := range all {
-		places[i].offer(l.version(p.key), l.cfg.Self)
+		version, gone := l.version(p.key)
+		places[i].offer(version, gone, l.cfg.Self)
 	}
 	l.mu.Unlock()
 	for node, b := range answers {
 		r := reader{b: b}
 		n := r.array()
 		for i := range min(n, len(all)) {
-			places[i].offer(r.uint64(), node)
+			extra := r.want(r.array(), 2)
+			places[i].offer(r.uint64(), r.bool(), node)
+			r.skip(extra)
 		}
 	}
-	claims := map[string][]int{}
+	claims, keys := map[string][]int{}, map[string]bool{}
 	for i := range all {
+		if keys[all[i].key] {
+			continue // only one of them gets it
+		}
+		keys[all[i].key] = true
 		switch {
+		case places[i].gone:
 		case places[i].version > 0:
 			claims[places[i].node] = append(claims[places[i].node], i)
 		case len(silent) > 0 && !l.replicated(answers, silent):
@@ -162,21 +172,24 @@ func (l *Log) replicated(_ map[string][]byte, silent []string) bool {
 	return true
 }
 
-// offer notes that a node has a version.
-func (p *place) offer(version uint64, node string) {
-	if version > p.version || version == p.version && version > 0 && node < p.node {
-		p.version, p.node = version, node
+// offer notes that a node has a version, or knows that it is gone.
+func (p *place) offer(version uint64, gone bool, node string) {
+	switch {
+	case version > p.version:
+		*p = place{version, gone, node}
+	case version == p.version && version > 0:
+		p.gone, p.node = p.gone || gone, min(p.node, node)
 	}
 }
 
 // version returns that of a session that is here, 0 when there is none. With
 // mu held.
-func (l *Log) version(key string) uint64 {
+func (l *Log) version(key string) (version uint64, gone bool) {
 	s := l.sessions.find(key)
-	if s == nil || s.record == nil || time.Since(s.at) >= l.retain {
-		return 0
+	if s == nil || s.expired(time.Now()) {
+		return 0, false
 	}
-	return s.version
+	return s.version, s.record == nil
 }
 
 // claim asks one node for sessions.
@@ -212,7 +225,7 @@ func (l *Log) claim(node string, list []int, places []place, all []*passenger[*s
 			all[i].err = r.err
 			continue
 		}
-		l.sessions.put(&saved{key: all[i].key, version: places[i].version, owner: all[i].result.owner, at: time.Now()})
+		l.sessions.put(all[i].result.taken())
 	}
 }
 
@@ -233,7 +246,7 @@ func (l *Log) tell(peers []string, all []*passenger[*saved]) {
 	var list []byte
 	for _, p := range all {
 		if p.result != nil {
-			list = (&saved{key: p.key, version: p.result.version, owner: p.result.owner, at: time.Now()}).appendTo(list)
+			list = p.result.taken().appendTo(list)
 			n++
 		}
 	}
@@ -258,7 +271,8 @@ func (l *Log) onFind(r *reader) []byte {
 	b := msgp.AppendUint64(appendHead(nil, 2, typeFound), id)
 	b = msgp.AppendArrayHeader(b, uint32(len(keys)))
 	for _, key := range keys {
-		b = msgp.AppendUint64(b, l.version(key))
+		version, gone := l.version(key)
+		b = msgp.AppendBool(msgp.AppendUint64(msgp.AppendArrayHeader(b, 2), version), gone)
 	}
 	return b
 }

@@ -17,7 +17,7 @@ const (
 	typeRead              // id, namespace, sender, from, to
 	typeChunk             // id, records
 	typeFind              // id, keys
-	typeFound             // id, a version for each key, 0 when there is none
+	typeFound             // id, [version, whether it is gone] for each key, 0 when there is none
 	typeClaim             // id, [key, version]...
 	typeGrant             // id, a record for each claim, nil when not granted
 	typeGone              // records of sessions that are gone
@@ -26,7 +26,7 @@ const (
 // Records are arrays that begin with their kind.
 const (
 	recordMessage = iota + 1 // namespace, sender, position, stamp, age in ms, lost, body
-	recordSession            // key, version, owner, age in ms, record or nil
+	recordSession            // key, version, owner, age in ms, life in ms, record or nil
 )
 
 const (
@@ -60,11 +60,12 @@ func (e *entry) appendTo(b []byte) []byte {
 }
 
 func (s *saved) appendTo(b []byte) []byte {
-	b = appendHead(b, 5, recordSession)
+	b = appendHead(b, 6, recordSession)
 	b = msgp.AppendString(b, s.key)
 	b = msgp.AppendUint64(b, s.version)
 	b = msgp.AppendString(b, s.owner)
 	b = msgp.AppendInt64(b, age(s.at))
+	b = msgp.AppendInt64(b, s.life.Milliseconds())
 	if s.record == nil {
 		return msgp.AppendNil(b)
 	}
@@ -202,11 +203,13 @@ func (r *reader) texts() []string {
 	return list
 }
 
-// moment reads an age.
-func (r *reader) moment() time.Time {
-	ms := min(max(r.int64(), 0), maxAge.Milliseconds())
-	return time.Now().Add(-time.Duration(ms) * time.Millisecond)
+// duration reads milliseconds.
+func (r *reader) duration() time.Duration {
+	return time.Duration(min(max(r.int64(), 0), maxAge.Milliseconds())) * time.Millisecond
 }
+
+// moment reads an age.
+func (r *reader) moment() time.Time { return time.Now().Add(-r.duration()) }
 
 // records calls each for every record, with the one of the two that it is; with
 // none if its kind is unknown.
@@ -226,8 +229,8 @@ func (r *reader) records(each func(m *message, s *saved)) {
 				r.fail()
 			}
 		case recordSession:
-			fields = r.want(fields, 5)
-			s = &saved{key: r.text(), version: r.uint64(), owner: r.text(), at: r.moment(), record: r.blob()}
+			fields = r.want(fields, 6)
+			s = &saved{key: r.text(), version: r.uint64(), owner: r.text(), at: r.moment(), life: r.duration(), record: r.blob()}
 		}
 		r.skip(fields)
 		if r.err != nil {
