@@ -30,6 +30,7 @@ type missing struct {
 type found struct {
 	sender  string
 	last    uint64 // the newest that anybody knows
+	fresh   bool   // nobody told: the first message came during the round
 	sure    bool   // the sender itself told
 	entries []*entry
 	from    uint64   // the oldest offset's, or older
@@ -317,7 +318,7 @@ func (l *Log) collect(sp *space, m *missing) error {
 	for _, h := range sp.recent {
 		f := known[h.sender]
 		if f == nil {
-			f = &found{sender: h.sender, whole: true, last: h.pos - 1}
+			f = &found{sender: h.sender, fresh: true, last: h.pos - 1}
 			known[h.sender], m.senders = f, append(m.senders, f)
 		}
 		if h.pos > f.last {
@@ -473,7 +474,7 @@ func (f *found) lacks(from uint64) string {
 	switch {
 	case from > f.last && f.sure:
 		return adapter.BadOffset
-	case from > f.last && !f.whole, from < f.last && !f.whole:
+	case from > f.last && !f.fresh, from < f.last && !f.whole:
 		return adapter.Gap
 	case from < f.lost:
 		return adapter.Trimmed
