@@ -51,17 +51,16 @@ func (t *sessions) find(key string) *saved {
 
 // put keeps s, unless something later is known. That a session is gone is
 // later than its content of the same version.
-func (t *sessions) put(s *saved) bool {
+func (t *sessions) put(s *saved) {
 	if e := t.byKey[s.key]; e != nil {
 		old := e.Value.(*saved)
 		if s.version < old.version || s.version == old.version && (s.record != nil || old.record == nil) {
-			return false
+			return
 		}
 		t.remove(e)
 	}
 	t.byKey[s.key] = t.order.PushBack(s)
 	t.bytes += s.size()
-	return true
 }
 
 func (t *sessions) remove(e *list.Element) {

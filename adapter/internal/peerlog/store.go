@@ -87,11 +87,11 @@ func (sp *space) log(sender string) *senderLog {
 	return sl
 }
 
-// append keeps e behind what is there of its sender. It is false if e is there
-// already. With mu held.
-func (l *Log) append(sl *senderLog, e *entry) bool {
+// append keeps e behind what is there of its sender, unless it is there already.
+// With mu held.
+func (l *Log) append(sl *senderLog, e *entry) {
 	if e.pos <= sl.last {
-		return false
+		return
 	}
 	if e.pos > sl.last+1 {
 		l.cut(sl, sl.last)
@@ -104,7 +104,6 @@ func (l *Log) append(sl *senderLog, e *entry) bool {
 	l.arrived.push(e)
 	l.bytes += e.size()
 	l.trim()
-	return true
 }
 
 // add keeps a message that came from another node. What was before the first
