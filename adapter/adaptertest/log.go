@@ -162,7 +162,7 @@ func offsets(t *testing.T, l *logs) {
 				t.Fatalf("offset %q has a %q", offset, c)
 			}
 		}
-		if len(offset) > 100 {
+		if len(offset) > 1000 {
 			t.Fatalf("offset %q is too long", offset)
 		}
 		if last != "" && (!l.log(s).Newer(offset, last) || l.log(s).Newer(last, offset) || l.log(s).Newer(offset, offset)) {
