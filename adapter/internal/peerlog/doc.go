@@ -7,7 +7,7 @@
 //
 // Each node numbers the messages it sends, in each namespace from 1. It keeps
 // them, and hands them to replicas, up to two other nodes chosen by rendezvous
-// hashing, over a [link]: an ordered channel that repairs losses of the bus. A
+// hashing, over a link: an ordered channel that repairs losses of the bus. A
 // message is kept when all replicas that are in sync have acknowledged it. One
 // that does not for a while is out of sync until it has caught up, and nobody
 // waits for it; so the death of a node delays messages for a moment, and does
