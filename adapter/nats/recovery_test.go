@@ -258,6 +258,14 @@ func TestKilledNodes(t *testing.T) {
 		}
 		t.Logf("client of %s had %d; it missed %d messages, read in %v", k.name, k.got, len(list), time.Since(begin))
 		follows(t, "recovered of its own node", numbersOf(k.name, list...), k.got)
+		for _, other := range children {
+			if n := numbersOf(other.name, list...); other != k && len(n) > 0 {
+				follows(t, "recovered of the other node", n, n[0]-1)
+				if n[len(n)-1] < other.got {
+					t.Errorf("the client of %s missed what %s sent after %d: its client had %d", k.name, other.name, n[len(n)-1], other.got)
+				}
+			}
+		}
 	}
 	for _, k := range children {
 		follows(t, "live of "+k.name, local.of(k.name), local.of(k.name)[0]-1)
