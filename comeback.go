@@ -17,8 +17,9 @@ import (
 const reasonMoved = "recovered elsewhere"
 
 const (
-	// maxClaim bounds what a client presents to recover.
-	maxClaim = 100
+	// maxPID and maxOffset bound what a client presents to recover.
+	maxPID    = 100
+	maxOffset = 1000
 	// evictPatience is how long an old socket, or the node that has it, may take
 	// to let a session go. Nothing is lost when it does not: it is for the order
 	// of saves, and of handlers.
@@ -93,10 +94,10 @@ func (s *Socket) comeBack() (b *comeback, ok bool) {
 // then what was missed is read. An old socket of the client ends meanwhile.
 func (s *Socket) restore(pid, offset string) (*comeback, error) {
 	n := s.nsp
-	if len(pid) > maxClaim {
+	if len(pid) > maxPID {
 		return nil, &adapter.Unrecoverable{Reason: adapter.NoSession}
 	}
-	if len(offset) > maxClaim {
+	if len(offset) > maxOffset {
 		return nil, &adapter.Unrecoverable{Reason: adapter.BadOffset}
 	}
 	// Not the socket's context: the session must not get lost on the way.
@@ -107,7 +108,7 @@ func (s *Socket) restore(pid, offset string) (*comeback, error) {
 		return nil, err
 	}
 	b := &comeback{session: data, offset: offset}
-	if data.SID == "" || len(data.SID) > maxClaim || len(data.Rooms) > n.srv.o.maxRooms+1 {
+	if data.SID == "" || len(data.SID) > maxPID || len(data.Rooms) > n.srv.o.maxRooms+1 {
 		return nil, &adapter.Unrecoverable{Reason: adapter.NoSession}
 	}
 	s.member.ID = data.SID // nobody else knows the socket yet

@@ -34,8 +34,8 @@ type Log interface {
 	// wait, except Append. An error says that m was neither kept nor sent; kept
 	// is not called then.
 	//
-	// Offsets are printable ASCII without quotes and backslashes, of at most 100
-	// bytes, and such that hardly any other string is one.
+	// Offsets are printable ASCII without quotes and backslashes, of at most 1000
+	// bytes and mostly far less, and such that hardly any other string is one.
 	//
 	// A socket's own messages are Appended too, with its id as the only room.
 	// Other nodes hardly ever want them: an adapter that sends by interest is
@@ -43,7 +43,9 @@ type Log interface {
 	// if no other node has joined that room.
 	Append(m *Message, kept func(offset string)) error
 	// Newer reports whether offset a was given after b. Both are offsets, else
-	// the answer may be any.
+	// the answer may be any. Nodes need not see what different senders keep in
+	// the same order: for offsets of two nodes the question is whether the
+	// message at a is not among those that b tells of.
 	Newer(a, b string) bool
 	// SaveSession keeps s, in place of what was kept for its PID, until
 	// Retain's time has passed. It returns when that has been done, so that

@@ -155,7 +155,7 @@ func oneCaller(t *testing.T, l *logs) {
 }
 
 func foreignSession(t *testing.T, l *logs) {
-	other := &logs{t: t, nsp: l.nsp + "2", retain: l.retain, nodes: l.nodes}
+	other := &logs{t: t, nsp: l.nsp + "2", retain: l.retain, nodes: l.nodes, partial: l.partial}
 	other.sites = open(t, l.nodes, other.nsp)
 	for _, s := range other.sites {
 		other.log(s).Retain(l.retain)

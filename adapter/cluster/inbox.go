@@ -68,6 +68,10 @@ func (n *Node) receive(data []byte) {
 		}
 	case frameResponse:
 		n.onResponse(string(h.sender), &r)
+	case frameLog:
+		if n.keeps != nil {
+			r.err = n.keeps.Receive(string(h.sender), body)
+		}
 	}
 	if r.err != nil {
 		n.count.dropMalformed.Add(1)
