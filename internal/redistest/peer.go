@@ -107,7 +107,7 @@ func Node(tb testing.TB, o NodeOptions) *Peer {
 		tb: tb, spawner: process.NewSpawner(), done: make(chan struct{}), tail: new(process.Tail),
 		waiting: make(map[int]chan peerLine), changed: make(chan struct{}),
 	}
-	p.cmd = exec.Command(node, "peer.js", string(config))
+	p.cmd = exec.CommandContext(context.Background(), node, "peer.js", string(config))
 	p.cmd.Dir, p.cmd.Stderr = dir, p.tail
 	if p.in, err = p.cmd.StdinPipe(); err != nil {
 		tb.Fatal(err)

@@ -1,6 +1,7 @@
 package redistest
 
 import (
+	"context"
 	"math/rand/v2"
 	"net"
 	"strconv"
@@ -31,7 +32,7 @@ func freePort(tb testing.TB) int {
 		if ports.taken[p] {
 			continue
 		}
-		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(p)))
+		l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(p)))
 		if err != nil {
 			continue
 		}

@@ -1,6 +1,7 @@
 package redistest
 
 import (
+	"context"
 	"io"
 	"net"
 	"sync"
@@ -26,7 +27,7 @@ type TCPProxy struct {
 // Proxy starts a proxy to addr, host:port, on a port of its own.
 func Proxy(tb testing.TB, addr string) *TCPProxy {
 	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -73,7 +74,8 @@ func (p *TCPProxy) accept() {
 			_ = in.Close()
 			continue
 		}
-		out, err := net.DialTimeout("tcp", p.target, 5*time.Second)
+		d := net.Dialer{Timeout: 5 * time.Second}
+		out, err := d.DialContext(context.Background(), "tcp", p.target)
 		if err != nil || !p.keep(out) {
 			p.drop(in)
 			continue

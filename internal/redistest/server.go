@@ -13,7 +13,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -188,7 +187,7 @@ func (s *Server) launch() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.tail = new(process.Tail)
-	cmd := exec.Command(s.bin, s.args...)
+	cmd := exec.CommandContext(context.Background(), s.bin, s.args...)
 	cmd.Stdout, cmd.Stderr = s.tail, s.tail
 	if err := s.spawner.Start(cmd); err != nil {
 		return err
@@ -219,24 +218,6 @@ func (s *Server) Kill() {
 	}
 	_ = cmd.Process.Kill() // it may have ended already
 	<-done
-}
-
-// Pause stops the process in its tracks: connections stay, nothing answers.
-func (s *Server) Pause() { s.signal(syscall.SIGSTOP) }
-
-// Resume has a paused server go on.
-func (s *Server) Resume() { s.signal(syscall.SIGCONT) }
-
-func (s *Server) signal(sig syscall.Signal) {
-	s.tb.Helper()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.cmd == nil {
-		s.tb.Fatal("the redis-server does not run")
-	}
-	if err := s.cmd.Process.Signal(sig); err != nil {
-		s.tb.Fatalf("redis-server: %v", err)
-	}
 }
 
 // Do sends one command on a connection of its own, as the default user, and

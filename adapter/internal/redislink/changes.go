@@ -9,6 +9,9 @@ import (
 	"github.com/redis/rueidis"
 )
 
+// answerTime bounds how long Redis may take for a batch of subscriptions.
+const answerTime = 10 * time.Second
+
 // commandNames bounds the names in one command.
 const commandNames = 1000
 
@@ -44,10 +47,12 @@ func (v *session) difference(list []change) []command {
 	var add, remove [kinds][]key
 	s.mu.Lock()
 	for i := range list {
-		k := list[i].key
 		if !list[i].since.IsZero() { // Redis has taken it away
-			delete(v.have, k)
+			delete(v.have, list[i].key)
 		}
+	}
+	for i := range list {
+		k := list[i].key
 		if _, twice := seen[k]; twice {
 			continue
 		}
@@ -175,7 +180,7 @@ func (v *session) settle(list []change, outcome map[key]error) {
 		case err != nil:
 			err = explain(v.addr, fmt.Errorf("%q: %w", c.name, err))
 			if c.ticket == nil {
-				s.link.refused.log(s.link.log, "redis refuses a subscription", err)
+				s.link.denied.log(s.link.log, "redis refuses a subscription that it took before", err)
 				v.postpone(c.key)
 			} else {
 				s.mu.Lock()

@@ -49,7 +49,10 @@ func (it *item) size() int {
 // lane sends to one master, in order. Callers append, its goroutine sends what
 // has queued and waits for the answers. Nobody else uses the connection, and
 // no context can end its commands: so rueidis writes and reads on the lane's
-// own goroutine, with no goroutine of its own in between.
+// own goroutine, with no goroutine of its own in between. At a thousand
+// messages a second that is a third of the processor time of its pipelining
+// mode; the price is that the end of an idle connection goes unnoticed, so the
+// lane looks (dead) before it uses one.
 type lane struct {
 	link  *Link
 	addr  string
@@ -166,8 +169,7 @@ func (n *lane) take(batch []item) (_ []item, retired bool) {
 		batch, n.items = n.items, batch[:0]
 		n.full = false
 	} else {
-		batch = append(batch[:0], n.items[:count]...)
-		n.items = append(n.items[:0:0], n.items[count:]...)
+		batch, n.items = n.items[:count:count], n.items[count:]
 	}
 	return batch, n.retired
 }

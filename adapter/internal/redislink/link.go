@@ -30,7 +30,7 @@ type Link struct {
 	home    *subscriber // of channels and patterns
 	probe   string      // the link's own channel
 
-	ctx      context.Context // ends with Close
+	ctx      context.Context //nolint:containedctx // ends with Close
 	cancel   context.CancelFunc
 	draining chan struct{} // closed when Close begins
 	kicked   chan struct{} // capacity 1: ask for the topology
@@ -43,7 +43,8 @@ type Link struct {
 	deaf    atomic.Bool
 	count   counters
 	outage  saying // connection lost
-	refused saying // answers that are errors
+	refused saying // answers to messages that are errors
+	denied  saying // answers to subscriptions that are; never over
 
 	mu     sync.Mutex // of what follows; taken before a lane's or a subscriber's
 	shards map[string]*subscriber

@@ -87,6 +87,7 @@ func (n *lane) answered(it *item, r rueidis.RedisResult) {
 		return
 	}
 	n.link.count.published.Add(1)
+	n.link.refused.over(n.link.log, "redis takes messages again")
 	it.finish(rueidis.RedisMessage{}, nil)
 }
 
@@ -170,6 +171,7 @@ func (n *lane) reconnect(ctx context.Context) bool {
 	for attempt := 0; ; attempt++ {
 		if n.connect(ctx) {
 			n.link.count.reconnects.Add(1)
+			n.link.outage.over(n.link.log, "connected to redis again")
 			return true
 		}
 		n.link.kick()

@@ -69,7 +69,7 @@ func (l *Link) submit(it item) error {
 			return ErrDown
 		}
 		err := n.push(it)
-		if err != errRetired {
+		if !errors.Is(err, errRetired) {
 			return err
 		}
 		if l.ctx.Err() != nil {
@@ -99,6 +99,23 @@ func (l *Link) divert(it item) {
 		return
 	}
 	l.kick()
+}
+
+// expireLost drops diverted items that have waited for too long.
+func (l *Link) expireLost() {
+	l.mu.Lock()
+	var old, keep []item
+	for _, it := range l.lost {
+		if l.now()-it.at > l.options.PublishTimeout {
+			old = append(old, it)
+		} else {
+			keep = append(keep, it)
+		}
+	}
+	l.lost = keep
+	l.mu.Unlock()
+	l.count.noOwner.Add(uint64(len(old)))
+	finishAll(old, ErrDown)
 }
 
 // apply makes a topology the one in use. It is called by one goroutine.
@@ -196,6 +213,7 @@ func (l *Link) steer(a *asker, topo *topology) {
 		next, err := a.resolve(l.ctx, l.mode, topo)
 		if err != nil {
 			l.log.Debug("topology of redis not known", "err", err)
+			l.expireLost()
 			retry = l.after(attempt)
 			attempt++
 			continue
@@ -217,7 +235,7 @@ func (s *saying) log(log *slog.Logger, text string, err error) {
 
 // over logs that it has passed.
 func (s *saying) over(log *slog.Logger, text string) {
-	if s.said.Swap(false) {
+	if s.said.Load() && s.said.Swap(false) {
 		log.Info(text)
 	}
 }
