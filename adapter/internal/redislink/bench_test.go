@@ -1,3 +1,5 @@
+//go:build unix
+
 package redislink_test
 
 import (
