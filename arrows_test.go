@@ -15,24 +15,25 @@ const module = "github.com/socketeer-io/socketeer"
 // themselves, a package may import. Others are not listed because everything
 // below cmd may be used there. See docs/DESIGN.md, chapter 1.
 var mayImport = map[string][]string{
-	"protocol/eio":              {},
-	"protocol/sio":              {},
-	"internal/netpoll":          {},
-	"internal/wsconn":           {"internal/netpoll"},
-	"internal/hub":              {},
-	"engineio":                  {"protocol/eio", "protocol/sio", "internal/wsconn", "internal/netpoll"},
-	"adapter":                   {},
-	"cluster":                   {},
-	"adapter/adaptertest":       {"adapter"},
-	"adapter/internal/peerlog":  {"adapter"},
-	"adapter/cluster":           {"adapter", "cluster", "adapter/internal/peerlog"},
-	"adapter/nats":              {"adapter", "cluster", "adapter/cluster"},
-	".":                         {"engineio", "adapter", "protocol/eio", "protocol/sio", "internal/hub"},
-	"client":                    {"protocol/eio", "protocol/sio", "internal/wsconn"},
-	"internal/process":          {},
-	"internal/loadgen":          {"protocol/eio", "protocol/sio", "internal/process"},
-	"internal/app/clientbundle": {},
-	"cmd/socketeer":             {"internal/cli"},
+	"protocol/eio":               {},
+	"protocol/sio":               {},
+	"internal/netpoll":           {},
+	"internal/wsconn":            {"internal/netpoll"},
+	"internal/hub":               {},
+	"engineio":                   {"protocol/eio", "protocol/sio", "internal/wsconn", "internal/netpoll"},
+	"adapter":                    {},
+	"cluster":                    {},
+	"adapter/adaptertest":        {"adapter"},
+	"adapter/cluster":            {"adapter", "cluster"},
+	"adapter/nats":               {"adapter", "cluster", "adapter/cluster"},
+	"adapter/internal/redislink": {},
+	".":                          {"engineio", "adapter", "protocol/eio", "protocol/sio", "internal/hub"},
+	"client":                     {"protocol/eio", "protocol/sio", "internal/wsconn"},
+	"internal/process":           {},
+	"internal/redistest":         {"internal/process"},
+	"internal/loadgen":           {"protocol/eio", "protocol/sio", "internal/process"},
+	"internal/app/clientbundle":  {},
+	"cmd/socketeer":              {"internal/cli"},
 }
 
 // onlyIn says which package alone may import a library.
@@ -41,6 +42,7 @@ var onlyIn = map[string]string{
 	"github.com/nats-io/nats-server": "adapter/nats",
 	"github.com/nats-io/nats.go":     "adapter/nats",
 	"github.com/spf13/cobra":         "internal/cli",
+	"github.com/redis/rueidis":       "adapter",
 }
 
 // TestArrows holds the packages to their places.
