@@ -277,6 +277,7 @@ func (s *Socket) connected() bool {
 		panic(err)
 	}
 	s.nsp.hub.Add(&s.member)
+	s.announceID()
 	// The client answers the CONNECT as soon as it has it, and must find the
 	// socket admitted. For broadcasts see reachable.
 	c := s.client
@@ -376,6 +377,7 @@ func (s *Socket) leaveAll() {
 		s.mu.Unlock()
 	}
 	s.nsp.withdraw(emptied)
+	s.withdrawID()
 }
 
 // disconnected runs the disconnect handlers.

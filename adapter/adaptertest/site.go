@@ -100,14 +100,16 @@ func (s *site) connect(rooms ...string) *socket {
 	return s.connectAs(newID(s.tag), rooms...)
 }
 
-// connectAs adds a socket with any id. A foreign one is announced.
+// connectAs adds a socket with any id. A foreign one is announced, any if the
+// adapter needs that.
 func (s *site) connectAs(id string, rooms ...string) *socket {
 	s.t.Helper()
 	k := &socket{id: id, rooms: map[string]bool{id: true}}
 	s.mu.Lock()
 	s.sockets[id] = k
 	s.mu.Unlock()
-	if !strings.HasPrefix(id, s.tag) {
+	ids, ok := s.a.(adapter.IDs)
+	if !strings.HasPrefix(id, s.tag) || ok && ids.NeedsIDs() {
 		rooms = append(rooms, id)
 	}
 	if err := s.join(patient(s.t), k, rooms...); err != nil {

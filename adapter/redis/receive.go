@@ -35,7 +35,8 @@ func (c *Cluster) receive(m redislink.Message) {
 			}
 			c.count.received.Add(1)
 			// Nobody is in the room any more: the subscription is about to end.
-			if to.room != "" && to.space.rooms.Empty(to.room) {
+			// (The room of a socket is not one that the namespace tells of.)
+			if to.room != "" && !private(to.room) && to.space.rooms.Empty(to.room) {
 				c.count.filtered.Add(1)
 				continue
 			}

@@ -24,6 +24,7 @@ type space struct {
 
 var (
 	_ adapter.Adapter     = (*space)(nil)
+	_ adapter.IDs         = (*space)(nil)
 	_ interest.Subscriber = (*space)(nil)
 )
 
@@ -76,6 +77,12 @@ func (s *space) Join(ctx context.Context, room string) error { return s.rooms.Jo
 // Leave implements [adapter.Adapter]. The room's messages keep coming for
 // Options.LeaveDelay, in case somebody joins again.
 func (s *space) Leave(room string) { s.rooms.Leave(room) }
+
+// NeedsIDs implements [adapter.IDs]: in the mode dynamic-private a socket has a
+// channel.
+func (s *space) NeedsIDs() bool {
+	return s.c.o.Mode == Sharded && s.c.o.Subscription == DynamicPrivate
+}
 
 // Begin implements interest.Subscriber.
 func (s *space) Begin(room string) (wait func(context.Context) error, err error) {
