@@ -155,12 +155,8 @@ func (m *Message) check(opts bool) error {
 		if !isEvent(m.Data) {
 			return malformed("no event")
 		}
-	case FetchSocketsResponse, BroadcastClientCount, BroadcastAck, ServerSideEmitResponse, Done,
+	case FetchSockets, FetchSocketsResponse, ServerSideEmitResponse, BroadcastClientCount, BroadcastAck, Done,
 		ListSockets, ListRooms, ListSocketsResponse, ListRoomsResponse:
-		if m.RequestID == "" {
-			return malformed("no request id")
-		}
-	case FetchSockets:
 		if m.RequestID == "" {
 			return malformed("no request id")
 		}
