@@ -249,7 +249,7 @@ func (u *suite) death(t *testing.T) {
 	if u.Kill == nil {
 		t.Skip("no way to kill a node")
 	}
-	s := open(t, u.start(t, u.Nodes), "/")
+	s := u.open(t, u.start(t, u.Nodes), "/")
 	k := s[2].connect("r")
 	asked := make(chan struct{})
 	setAnswer(s[1], func(*answering) bool { close(asked); return true })
@@ -286,7 +286,7 @@ func (u *suite) death(t *testing.T) {
 }
 
 func (u *suite) isolation(t *testing.T, nodes []adapter.Factory) {
-	x, y := open(t, nodes, "/x"), open(t, nodes, "/x.y *")
+	x, y := u.open(t, nodes, "/x"), u.open(t, nodes, "/x.y *")
 	kx, ky := x[1].connect("r"), y[1].connect("r")
 	x[0].emit(to("r"), "x room")
 	x[0].emit(to(), "x all")
@@ -302,7 +302,7 @@ func (u *suite) isolation(t *testing.T, nodes []adapter.Factory) {
 
 // openOnce: nodes that do not have the namespace answer all the same.
 func (u *suite) openOnce(t *testing.T, nodes []adapter.Factory) {
-	s := open(t, nodes[:1], "/once")
+	s := u.open(t, nodes[:1], "/once")
 	got, err := ask(patient(t), s[0], &adapter.Message{Kind: adapter.Fetch})
 	if err != nil || count(got) != 0 {
 		t.Errorf("got %v, %v", got, err)
@@ -310,7 +310,7 @@ func (u *suite) openOnce(t *testing.T, nodes []adapter.Factory) {
 }
 
 func (u *suite) closing(t *testing.T, nodes []adapter.Factory) {
-	s := open(t, nodes, "/close")
+	s := u.open(t, nodes, "/close")
 	k := s[1].connect("r")
 	s[2].connect("r")
 	if err := s[2].a.Close(); err != nil {
@@ -334,7 +334,7 @@ func (u *suite) closing(t *testing.T, nodes []adapter.Factory) {
 	if got, err := ask(patient(t), s[0], &adapter.Message{Kind: adapter.Fetch}); err != nil || count(got) != 1 {
 		t.Errorf("%d sockets, %v", count(got), err)
 	}
-	again := open(t, nodes[2:3], "/close")
+	again := u.open(t, nodes[2:3], "/close")
 	k2 := again[0].connect("r")
 	s[0].emit(to("r"), "and again")
 	again[0].received(k2, "and again")
@@ -347,7 +347,7 @@ func (u *suite) closing(t *testing.T, nodes []adapter.Factory) {
 
 // lone is what holds for a node without others.
 func (u *suite) lone(t *testing.T) {
-	s := open(t, u.start(t, 1), "/")[0]
+	s := u.open(t, u.start(t, 1), "/")[0]
 	k := s.connect("r")
 	s.emit(to("r"), "to the room")
 	s.emit(to(k.id), "to the socket")

@@ -3,6 +3,7 @@ package redis_test
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -39,9 +40,12 @@ func node(tb testing.TB, o redis.Options) *redis.Cluster {
 	return c
 }
 
-// nodes starts n nodes that know each other.
+var clusters atomic.Uint64
+
+// nodes starts a cluster of n nodes that know each other.
 func nodes(tb testing.TB, o redis.Options, n int) (list []*redis.Cluster) {
 	tb.Helper()
+	o.Prefix = fmt.Sprint("test", clusters.Add(1))
 	o.HeartbeatTimeout, o.LeaveDelay = 2*time.Second, 20*time.Millisecond
 	for i := range n {
 		o.Name = fmt.Sprint("n", i)
@@ -77,6 +81,22 @@ func TestConformance(t *testing.T) {
 		t.Run(name(o), func(t *testing.T) {
 			o.URLs = []string{server.URL()}
 			conform(t, o, 0)
+		})
+	}
+}
+
+// TestConformanceCluster: in a Redis Cluster each shard channel keeps its order,
+// and no more.
+func TestConformanceCluster(t *testing.T) {
+	cluster := redistest.Cluster(t, 0)
+	for _, o := range wires {
+		t.Run(name(o), func(t *testing.T) {
+			o.URLs = cluster.URLs()
+			lacks := adaptertest.OrderAcrossTargets
+			if o.Mode == redis.Classic || o.Subscription == redis.Static {
+				lacks = 0 // one connection, or one channel
+			}
+			conform(t, o, lacks)
 		})
 	}
 }

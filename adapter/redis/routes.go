@@ -23,8 +23,9 @@ type routeKey struct {
 }
 
 type binding struct {
-	to   []route // replaced, never changed
-	wait func(context.Context) error
+	to     []route // replaced, never changed
+	wait   func(context.Context) error
+	hidden bool // not subscribed any more
 }
 
 // use is what a channel is for.
@@ -50,16 +51,19 @@ func (r *routes) bind(kind redislink.Kind, name string, to route) (wait func(con
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	key := routeKey{kind, name}
-	if b := r.bound[key]; b != nil {
-		b.to = append(slices.Clip(b.to), to)
-		return b.wait, nil
+	b := r.bound[key]
+	if b == nil {
+		b = &binding{hidden: true}
 	}
-	wait, err = r.link.Begin(kind, true, name)
-	if err != nil {
-		return nil, err
+	if b.hidden {
+		if b.wait, err = r.link.Begin(kind, true, name); err != nil {
+			return nil, err
+		}
+		b.hidden = false
 	}
-	r.bound[key] = &binding{to: []route{to}, wait: wait}
-	return wait, nil
+	b.to = append(slices.Clip(b.to), to)
+	r.bound[key] = b
+	return b.wait, nil
 }
 
 // unbind undoes bind. It does not wait.
@@ -78,6 +82,23 @@ func (r *routes) unbind(kind redislink.Kind, name string, to route) {
 	}
 	delete(r.bound, key)
 	_, _ = r.link.Begin(kind, false, name) // fails only when the link is closed
+}
+
+// hide ends the subscription of a route that is alone there, without unbinding
+// it. wait, nil if it is not alone, returns when Redis has confirmed that.
+func (r *routes) hide(kind redislink.Kind, name string, to route) (wait func(context.Context) error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	b := r.bound[routeKey{kind, name}]
+	if b == nil || len(b.to) != 1 || b.to[0] != to {
+		return nil
+	}
+	wait, err := r.link.Begin(kind, false, name)
+	if err != nil {
+		return nil
+	}
+	b.hidden = true
+	return wait
 }
 
 // find returns where a message goes. A message may still come shortly after

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"sync/atomic"
+	"time"
 
 	"github.com/socketeer-io/socketeer/adapter"
 	"github.com/socketeer-io/socketeer/adapter/internal/interest"
@@ -20,6 +22,7 @@ type space struct {
 	name                 string
 	rooms                *interest.Set
 	bound                []subscription // by Open
+	closing              atomic.Bool
 }
 
 var (
@@ -100,11 +103,18 @@ func (s *space) End(room string) {
 	}
 }
 
-// Close implements [adapter.Adapter].
+// closeTime bounds how long Close waits for Redis.
+const closeTime = time.Second
+
+// Close implements [adapter.Adapter]. First the namespace becomes invisible to
+// peers, so that they do not wait for it, and what they asked until then is
+// answered.
 func (s *space) Close() error {
-	if !s.Namespace.Close() {
+	if s.closing.Swap(true) {
 		return nil
 	}
+	s.hide()
+	s.Namespace.Close()
 	s.rooms.Close(errAdapterClosed)
 	for _, sub := range s.bound {
 		s.c.routes.unbind(sub.kind, sub.name, route{use: sub.use, space: s})
@@ -113,6 +123,25 @@ func (s *space) Close() error {
 	delete(s.c.spaces, s)
 	s.c.mu.Unlock()
 	return nil
+}
+
+// hide ends the subscriptions but those of rooms and waits for that, if Redis is
+// there. What arrives until then is still handled.
+func (s *space) hide() {
+	if s.c.link.Ready() != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
+	defer cancel()
+	var waits []func(context.Context) error
+	for _, sub := range s.bound {
+		if wait := s.c.routes.hide(sub.kind, sub.name, route{use: sub.use, space: s}); wait != nil {
+			waits = append(waits, wait)
+		}
+	}
+	for _, wait := range waits {
+		_ = wait(ctx) // else they end with the connection
+	}
 }
 
 // wants reports whether a message may be for sockets here: for everyone, or for

@@ -209,17 +209,28 @@ func (d *directory) set(uid, name string, live bool) {
 	d.entries[uid] = entry{name, live}
 }
 
-// name returns what a peer is called.
-func (d *directory) name(uid string) string {
+// nameOf returns what a peer is called.
+func (n *Node) nameOf(uid string) string {
 	if !IsGo(uid) {
 		return nodeName(uid)
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if e, ok := d.entries[uid]; ok {
-		return e.name
+	if name, ok := n.dir.name(uid); ok {
+		return name
+	}
+	// The membership knows of a node before it tells.
+	for _, m := range n.members.Members() {
+		if UID(m.Incarnation) == uid {
+			return m.Name
+		}
 	}
 	return "go peer " + uid // it has only just come
+}
+
+func (d *directory) name(uid string) (string, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	e, ok := d.entries[uid]
+	return e.name, ok
 }
 
 // dead reports whether a peer is known to be gone, whatever it subscribes to.

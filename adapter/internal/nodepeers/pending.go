@@ -47,7 +47,7 @@ func (n *Node) newPending(kind adapter.Kind, uids []string, more int) *pending {
 		case !golang && n.cfg.Anonymous:
 			p.pool.live = append(p.pool.live, uid)
 		default:
-			p.waiting[uid] = &peer{name: n.dir.name(uid), golang: golang}
+			p.waiting[uid] = &peer{name: n.nameOf(uid), golang: golang}
 		}
 	}
 	if !ignore {
