@@ -34,19 +34,17 @@ type hub struct {
 	mu        sync.Mutex
 	nodes     map[*node]bool
 	listeners map[string]map[string]listener // namespace -> uid
-	silent    map[string]int                 // namespace -> listeners whose uid nobody can know
-	fail      error                          // of the next questions
+	unnamed   string                         // a listener whose uid nobody can know
+	fail      error                          // of all questions
 	lists     int
+	queue     int // QueueBytes of nodes
 }
 
 // listener takes a request or, on its own channel, a response.
 type listener func(m *nodewire.Message)
 
 func newHub(classic bool) *hub {
-	return &hub{
-		classic: classic, nodes: make(map[*node]bool), listeners: make(map[string]map[string]listener),
-		silent: make(map[string]int),
-	}
+	return &hub{classic: classic, nodes: make(map[*node]bool), listeners: make(map[string]map[string]listener)}
 }
 
 // listen adds an adapter. It returns how to take it away.
@@ -134,7 +132,7 @@ func (h *hub) start(tb testing.TB, name string) *node {
 	}
 	n := &node{hub: h, wake: make(chan struct{}, 1)}
 	n.Node, err = nodepeers.New(n, nodepeers.Config{
-		Identity: id, Transport: n, Anonymous: h.classic, Barrier: true, Timeout: 2 * time.Second,
+		Identity: id, Transport: n, Anonymous: h.classic, Barrier: true, Timeout: 2 * time.Second, QueueBytes: h.queue,
 	})
 	if err != nil {
 		tb.Fatal(err)
@@ -206,9 +204,9 @@ func (n *node) Listening(ctx context.Context, nsp string, uids []string) (total 
 	}
 	for _, uid := range uids {
 		_, ok := h.listeners[nsp][uid]
-		present = append(present, ok)
+		present = append(present, ok && uid != h.unnamed)
 	}
-	return len(h.listeners[nsp]) + h.silent[nsp], present, nil
+	return len(h.listeners[nsp]), present, nil
 }
 
 func (n *node) List(_ context.Context, nsp string) (uids []string, err error) {
@@ -217,7 +215,9 @@ func (n *node) List(_ context.Context, nsp string) (uids []string, err error) {
 	defer h.mu.Unlock()
 	h.lists++
 	for uid := range h.listeners[nsp] {
-		uids = append(uids, uid)
+		if uid != h.unnamed {
+			uids = append(uids, uid)
+		}
 	}
 	return uids, h.fail
 }
