@@ -292,6 +292,7 @@ func (s *Socket) connected() bool {
 		s.session.Store(x)
 	}
 	s.nsp.hub.Add(&s.member)
+	s.announceID()
 	// The client answers the CONNECT as soon as it has it, and must find the
 	// socket admitted. For broadcasts see reachable.
 	c := s.client
@@ -418,6 +419,7 @@ func (s *Socket) leaveAll() (left []string) {
 		s.mu.Unlock()
 	}
 	s.nsp.withdraw(emptied)
+	s.withdrawID()
 	return left
 }
 

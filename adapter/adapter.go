@@ -151,6 +151,13 @@ type Adapter interface {
 	Close() error
 }
 
+// IDs is optionally implemented by an [Adapter] that cannot tell a socket's node
+// by its id. If NeedsIDs returns true, Join is called for the id of every
+// socket before its client learns it, and Leave when the socket is gone.
+type IDs interface {
+	NeedsIDs() bool
+}
+
 // Factory makes the adapters of one node, one for each namespace. It is what
 // a server is configured with, and usually owns the node's connection to the
 // cluster.

@@ -67,8 +67,20 @@ func (l *Link) SUnsubscribe(ctx context.Context, channels ...string) error {
 }
 
 func (l *Link) change(ctx context.Context, kind Kind, wanted bool, names []string) error {
+	wait, err := l.Begin(kind, wanted, names...)
+	if err != nil {
+		return err
+	}
+	return wait(ctx)
+}
+
+// Begin is Subscribe and its kin in two parts, for those who have to keep the
+// order of their changes but not to wait with a lock held: the changes are made
+// in the order of the calls, and wait returns as Subscribe does. It may be
+// called any number of times. The error of Begin is ErrClosed.
+func (l *Link) Begin(kind Kind, wanted bool, names ...string) (wait func(context.Context) error, err error) {
 	if len(names) == 0 {
-		return nil
+		return func(context.Context) error { return nil }, nil
 	}
 	t := &ticket{done: make(chan struct{})}
 	t.left.Store(int64(len(names)))
@@ -77,16 +89,20 @@ func (l *Link) change(ctx context.Context, kind Kind, wanted bool, names []strin
 		keys[i] = key{kind, name}
 	}
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.closed {
-		l.mu.Unlock()
-		return ErrClosed
+		return nil, ErrClosed
 	}
 	if kind == Shard {
 		l.setShards(keys, wanted, t)
 	} else {
 		l.home.set(keys, wanted, t, time.Time{})
 	}
-	l.mu.Unlock()
+	return func(ctx context.Context) error { return l.wait(ctx, t) }, nil
+}
+
+// wait returns when a ticket's changes are made.
+func (l *Link) wait(ctx context.Context, t *ticket) error {
 	select {
 	case <-t.done:
 		if err := t.err.Load(); err != nil {
