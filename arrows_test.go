@@ -30,6 +30,8 @@ var mayImport = map[string][]string{
 	"client":                    {"protocol/eio", "protocol/sio", "internal/wsconn"},
 	"internal/process":          {},
 	"internal/loadgen":          {"protocol/eio", "protocol/sio", "internal/process"},
+	"queue":                     {"protocol/sio"},
+	"queue/forward":             {".", "queue", "protocol/sio"},
 	"internal/app/clientbundle": {},
 	"cmd/socketeer":             {"internal/cli"},
 }
