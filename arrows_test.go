@@ -26,6 +26,7 @@ var mayImport = map[string][]string{
 	"adapter/adaptertest":       {"adapter"},
 	"adapter/cluster":           {"adapter", "cluster"},
 	"adapter/nats":              {"adapter", "cluster", "adapter/cluster"},
+	"adapter/internal/nodewire": {"adapter"},
 	".":                         {"engineio", "adapter", "protocol/eio", "protocol/sio", "internal/hub"},
 	"client":                    {"protocol/eio", "protocol/sio", "internal/wsconn"},
 	"internal/process":          {},

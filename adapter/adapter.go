@@ -68,6 +68,11 @@ type Message struct {
 	Rooms []string // of a Join or Leave
 	Close bool     // of a Disconnect: close the connection underneath too
 
+	// Moved is set on a Disconnect of one socket whose client has come back on
+	// the sender's node: its session goes on there, and is not to be saved or
+	// dropped by the node that had it. Node.js peers do not know it and need not.
+	Moved bool
+
 	// Offset is where a [Log] keeps a Broadcast; empty when none does. Set by
 	// the adapter, on what it hands to Local and on what it restores.
 	Offset string
