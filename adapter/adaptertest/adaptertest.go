@@ -39,6 +39,7 @@ const (
 	Interest                                  // a room's messages go only to nodes with members in it
 	LargeMessages                             // of 900 KB
 	NamedMissing                              // a PartialError names the nodes
+	Verbatim                                  // what is no text or no valid event arrives byte for byte too
 )
 
 // Run runs the suite as subtests of t. They share one cluster, in a namespace
@@ -91,6 +92,7 @@ func (s *suite) cases() []testCase {
 		{"broadcast to a socket", 0, broadcastSocket},
 		{"broadcast to a recovered socket", 0, broadcastRecovered},
 		{"content arrives unchanged", 0, content},
+		{"content that makes no sense", Verbatim, verbatim},
 		{"large messages", LargeMessages, large},
 		{"strange room names", ConfirmedJoin, strangeRooms},
 		{"order of one sender", 0, order},

@@ -2,6 +2,7 @@ package adaptertest
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -123,7 +124,7 @@ func requestOrder(t *testing.T, s []*site) {
 		want = append(want, a, b)
 		s[0].emit(to("r"), a)
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
-		_, err := ask(ctx, s[0], &adapter.Message{Kind: adapter.Broadcast, Target: to("r"), Data: []byte(b)})
+		_, err := ask(ctx, s[0], &adapter.Message{Kind: adapter.Broadcast, Target: to("r"), Data: event(b, 0)})
 		cancel()
 		if err != nil {
 			t.Fatal(err)
@@ -133,30 +134,34 @@ func requestOrder(t *testing.T, s []*site) {
 }
 
 func serverSide(t *testing.T, s []*site) {
-	m := &adapter.Message{Kind: adapter.ServerSideEmit, Data: []byte(`["e",1]`), Attachments: [][]byte{{1, 2}, {3}}}
+	m := &adapter.Message{Kind: adapter.ServerSideEmit, Data: event("e", 2), Attachments: [][]byte{{1, 2}, {3}}}
 	if err := s[0].a.Publish(m); err != nil {
 		t.Fatal(err)
 	}
 	for _, n := range s[1:] {
 		n.wait("the event", func() bool { return len(n.handled) == 1 })
+		if got := text(n.handled[0]); got != "e\x01\x02\x03" {
+			t.Errorf("got %q", got)
+		}
 	}
 	got, err := ask(patient(t), s[0], m)
 	if err != nil {
 		t.Fatal(err)
 	}
-	replies := make(map[string]string)
+	replies := make(map[string]bool)
 	for _, r := range got {
-		replies[r.Node] += string(r.Data)
-		if len(r.Attachments) != 2 || string(r.Attachments[0]) != "\x01\x02" {
+		var args []struct{ Node string }
+		if err := json.Unmarshal(r.Data, &args); err != nil || len(args) != 1 || args[0].Node != r.Node {
+			t.Errorf("reply of %s: %s, %v", r.Node, r.Data, err)
+		}
+		replies[r.Node] = true
+		if len(r.Attachments) != 1 || string(r.Attachments[0]) != "\x01\x02" {
 			t.Errorf("attachments %v", r.Attachments)
 		}
 	}
-	if len(replies) != len(s)-1 {
-		t.Errorf("replies %v", replies)
-	}
 	for _, n := range s[1:] {
-		if want := fmt.Sprintf(`["%s"]`, n.name); replies[n.name] != want {
-			t.Errorf("reply of %s: %q", n.name, replies[n.name])
+		if !replies[n.name] || len(replies) != len(s)-1 {
+			t.Errorf("replies of %v", replies)
 		}
 	}
 	s[0].mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -45,7 +46,7 @@ type answering struct {
 type socket struct {
 	id    string
 	rooms map[string]bool
-	got   []string // Data, with attachments appended
+	got   []string // what was emitted, with attachments appended
 }
 
 var (
@@ -219,7 +220,7 @@ func (s *site) carryOut(m *adapter.Message) {
 	switch m.Kind {
 	case adapter.Broadcast:
 		for _, k := range to {
-			k.got = append(k.got, string(m.Data)+strings.Join(asStrings(m.Attachments), ""))
+			k.got = append(k.got, text(m))
 		}
 	case adapter.Join:
 		for _, k := range to {
@@ -240,11 +241,30 @@ func (s *site) carryOut(m *adapter.Message) {
 	}
 }
 
-func asStrings(list [][]byte) (out []string) {
-	for _, b := range list {
-		out = append(out, string(b))
+// event is the Data of a message that says text and has so many attachments.
+func event(text string, attachments int) []byte {
+	quoted, err := json.Marshal(text)
+	if err != nil {
+		panic(err) // a string
 	}
-	return out
+	data := append([]byte{'['}, quoted...)
+	for i := range attachments {
+		data = fmt.Appendf(data, `,{"_placeholder":true,"num":%d}`, i)
+	}
+	return append(data, ']')
+}
+
+// text undoes event and appends the attachments.
+func text(m *adapter.Message) string {
+	var list []json.RawMessage
+	var s string
+	if json.Unmarshal(m.Data, &list) != nil || len(list) != 1+len(m.Attachments) || json.Unmarshal(list[0], &s) != nil {
+		return fmt.Sprintf("not an event: %s with %d attachments", m.Data, len(m.Attachments))
+	}
+	for _, b := range m.Attachments {
+		s += string(b)
+	}
+	return s
 }
 
 // Answer implements adapter.Local.
@@ -279,7 +299,8 @@ func (s *site) Answer(ctx context.Context, m *adapter.Message, reply func(adapte
 				reply(adapter.Response{SID: id, Data: fmt.Appendf(nil, `["ack of %s"]`, id)})
 			}
 		case adapter.ServerSideEmit:
-			reply(adapter.Response{Data: fmt.Appendf(nil, `["%s"]`, s.name), Attachments: m.Attachments, Last: true})
+			data := fmt.Appendf(nil, `[{"node":"%s","b":{"_placeholder":true,"num":0}}]`, s.name)
+			reply(adapter.Response{Data: data, Attachments: m.Attachments[:1], Last: true})
 			return
 		case adapter.Join:
 			for _, r := range m.Rooms {
@@ -293,9 +314,9 @@ func (s *site) Answer(ctx context.Context, m *adapter.Message, reply func(adapte
 }
 
 // emit delivers to this site's sockets and publishes to the others.
-func (s *site) emit(t adapter.Target, data string, attachments ...[]byte) {
+func (s *site) emit(t adapter.Target, text string, attachments ...[]byte) {
 	s.t.Helper()
-	m := &adapter.Message{Kind: adapter.Broadcast, Target: t, Data: []byte(data), Attachments: attachments}
+	m := &adapter.Message{Kind: adapter.Broadcast, Target: t, Data: event(text, len(attachments)), Attachments: attachments}
 	s.mu.Lock()
 	s.carryOut(m)
 	s.signal()
