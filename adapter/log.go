@@ -9,8 +9,8 @@ import (
 
 // Log is optionally implemented by an [Adapter] that keeps for some time what
 // was sent, and the sessions of sockets, so that a client that comes back after
-// a break gets what it missed. All methods may be called concurrently, and none
-// after Close.
+// a break gets what it missed. All methods may be called concurrently; after
+// Close they fail.
 //
 // All that rests on one promise: a node sees what is kept in the order of the
 // offsets. Calls of [Local].Handle with an Offset and calls of the functions
@@ -29,9 +29,13 @@ type Log interface {
 	// It does not wait for the network. It calls kept once, with the offset, or
 	// with "" when m could not be kept in time, a second or so: then no client
 	// recovers that would have to get it. It does so in the order of the calls
-	// of Append, from any goroutine, possibly before it returns; kept may take
-	// as long as a fan-out does, and calls no method of the adapter. An error
-	// says that m was neither kept nor sent; kept is not called then.
+	// of Append, from any goroutine, possibly before it returns. kept may take
+	// as long as a fan-out does, and may call methods of the adapter that do not
+	// wait, except Append. An error says that m was neither kept nor sent; kept
+	// is not called then.
+	//
+	// Offsets are printable ASCII without quotes and backslashes, of at most 100
+	// bytes, and such that hardly any other string is one.
 	//
 	// A socket's own messages are Appended too, with its id as the only room.
 	// Other nodes hardly ever want them: an adapter that sends by interest is
