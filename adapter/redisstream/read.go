@@ -92,8 +92,10 @@ func (r *reader) turn(ctx context.Context, unsure bool) error {
 		}
 		r.check = time.Now().Add(jitter(checkEvery))
 	}
-	ask, cancel := context.WithTimeout(ctx, r.s.o.BlockTime+patience)
+	// Not a deadline: with one rueidis would not look at the end of ctx.
+	ask, cancel := context.WithCancel(ctx)
 	defer cancel()
+	defer time.AfterFunc(r.s.o.BlockTime+patience, cancel).Stop()
 	streams, err := r.s.redis.Do(ask, r.s.redis.B().Xread().Count(int64(r.s.o.ReadCount)).
 		Block(r.s.o.BlockTime.Milliseconds()).Streams().Key(r.s.name).Id(r.place.last.String()).Build()).AsXRead()
 	if rueidis.IsRedisNil(err) {
