@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -96,8 +97,7 @@ func (r *reader) turn(ctx context.Context, unsure bool) error {
 	ask, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer time.AfterFunc(r.s.o.BlockTime+patience, cancel).Stop()
-	streams, err := r.s.redis.Do(ask, r.s.redis.B().Xread().Count(int64(r.s.o.ReadCount)).
-		Block(r.s.o.BlockTime.Milliseconds()).Streams().Key(r.s.name).Id(r.place.last.String()).Build()).AsXRead()
+	streams, err := r.s.redis.Do(ask, r.command()).AsXRead()
 	if rueidis.IsRedisNil(err) {
 		return nil
 	}
@@ -124,6 +124,14 @@ func (r *reader) turn(ctx context.Context, unsure bool) error {
 		r.check = time.Now().Add(maxCheck)
 	}
 	return nil
+}
+
+// command is the read. It is not marked as one, or rueidis would repeat it after
+// an error, of which the reader has to know.
+func (r *reader) command() rueidis.Completed {
+	return r.s.redis.B().Arbitrary("XREAD").Args("COUNT", strconv.Itoa(r.s.o.ReadCount),
+		"BLOCK", strconv.FormatInt(r.s.o.BlockTime.Milliseconds(), 10), "STREAMS").
+		Keys(r.s.name).Args(r.place.last.String()).Blocking()
 }
 
 // maxCheck is how often a reader looks that is not behind.
