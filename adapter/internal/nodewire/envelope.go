@@ -216,17 +216,16 @@ func (r *reader) body(m *Message) (opts bool) {
 // uid of nsp made: so its sender, who receives it too, need not decode it.
 func SentBy(b []byte, uid, nsp string) bool {
 	var space [128]byte
-	w := writer{b: space[:0], json: len(b) > 0 && b[0] == '{'}
-	if w.json {
-		w.b = append(w.b, '{') // for the comma
-		w.member("uid", uid)
-		w.key("nsp")
-		w.text(nsp)
-		w.end('}')
-		w.b[0] = ','
-		return bytes.HasSuffix(b, w.b[1:])
+	tail := space[:0]
+	if len(b) > 0 && b[0] == '{' {
+		tail = append(tail, `,"uid":`...)
+		tail = appendQuoted(tail, uid)
+		tail = append(tail, `,"nsp":`...)
+		tail = appendQuoted(tail, nsp)
+		tail = append(tail, '}')
+	} else {
+		tail = msgp.AppendString(msgp.AppendString(tail, "uid"), uid)
+		tail = msgp.AppendString(msgp.AppendString(tail, "nsp"), nsp)
 	}
-	w.b = msgp.AppendString(msgp.AppendString(w.b, "uid"), uid)
-	w.b = msgp.AppendString(msgp.AppendString(w.b, "nsp"), nsp)
-	return bytes.HasSuffix(b, w.b)
+	return bytes.HasSuffix(b, tail)
 }

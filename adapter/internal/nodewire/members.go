@@ -115,7 +115,8 @@ func (p reply) into(r *reader, m *Message) {
 			return
 		}
 	}
-	m.Data = append(out, ']')
+	out = append(out, ']')
+	m.Data = out
 }
 
 // arguments is the array of a reply, split.

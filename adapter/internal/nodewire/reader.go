@@ -50,41 +50,43 @@ func (r *reader) end() error {
 type items struct {
 	object bool
 	first  bool
-	left   int // of msgpack
+	closed bool // there is nothing to walk
+	left   int  // of msgpack
 }
 
 // enter begins to walk an object or array. It returns false for null and
 // undefined, which it skips, and fails for anything else.
 func (r *reader) enter(object bool) (w items, ok bool) {
+	none := items{closed: true}
 	if r.err != nil {
-		return w, false
+		return none, false
 	}
-	if r.json {
-		opening := byte('[')
-		if object {
-			opening = '{'
+	if !r.json {
+		t := r.token()
+		switch {
+		case t.kind == kindMap && object, t.kind == kindArray && !object:
+			return items{object: object, left: t.n}, true
+		case t.kind == kindNil, t.undefined():
+		default:
+			r.fail(malformed("not the container that is expected"))
 		}
-		r.i = skipSpace(r.b, r.i)
-		if r.i < len(r.b) && r.b[r.i] == opening {
-			r.i++
-			return items{object: object, first: true}, true
-		}
-		if end, ok := skipLiteral(r.b, r.i, "null"); ok {
-			r.i = end
-			return w, false
-		}
+		return none, false
+	}
+	opening := byte('[')
+	if object {
+		opening = '{'
+	}
+	r.i = skipSpace(r.b, r.i)
+	if r.i < len(r.b) && r.b[r.i] == opening {
+		r.i++
+		return items{object: object, first: true}, true
+	}
+	if end, ok := skipLiteral(r.b, r.i, "null"); ok {
+		r.i = end
+	} else {
 		r.fail(malformed("not the container that is expected"))
-		return w, false
 	}
-	t := r.token()
-	switch {
-	case t.kind == kindMap && object, t.kind == kindArray && !object:
-		return items{object: object, left: t.n}, true
-	case t.kind == kindNil, t.undefined():
-	default:
-		r.fail(malformed("not the container that is expected"))
-	}
-	return w, false
+	return none, false
 }
 
 // token reads a token of msgpack; what follows the header of a container is
@@ -104,7 +106,7 @@ func (r *reader) token() token {
 
 // next goes to the next element. Each must be read.
 func (r *reader) next(w *items) bool {
-	if r.err != nil {
+	if r.err != nil || w.closed {
 		return false
 	}
 	if !r.json {
@@ -176,7 +178,7 @@ func (r *reader) skip() {
 		}
 		return
 	}
-	end, ok := skipPacked(r.b, r.i)
+	end, _, ok := skipPacked(r.b, r.i)
 	if r.i = end; !ok {
 		r.fail(ErrMalformed)
 	}
@@ -315,13 +317,19 @@ func (r *reader) value(attachments *[][]byte) []byte {
 	if r.json {
 		return r.raw()
 	}
-	start := r.i
-	if r.skip(); r.err != nil {
+	if r.err != nil {
 		return nil
 	}
-	size := r.i - start
-	r.i = start
-	return r.appendValue(make([]byte, 0, size+size/4+16), attachments)
+	end, attached, ok := skipPacked(r.b, r.i)
+	if !ok {
+		r.fail(ErrMalformed)
+		return nil
+	}
+	room := end - r.i
+	if attachments != nil {
+		room -= attached
+	}
+	return r.appendValue(make([]byte, 0, room+room/4+32), attachments)
 }
 
 // appendValue appends a value as JSON.

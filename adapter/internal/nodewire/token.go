@@ -62,68 +62,85 @@ func tokenAt(b []byte, i int) (t token, ok bool) {
 	case c < 0x80:
 		t.kind, t.bits = kindUint, uint64(c)
 		return t, true
-	case c < 0x90:
-		return t.container(b, kindMap, uint64(c&15))
-	case c < 0xa0:
-		return t.container(b, kindArray, uint64(c&15))
+	case c < 0xa0: // inline, because most tokens are these
+		t.n = int(c & 15)
+		need := t.n
+		if t.kind = kindArray; c < 0x90 {
+			t.kind = kindMap
+			need *= 2
+		}
+		return t, need <= len(b)-i
 	case c < 0xc0:
-		return t.bytes(b, kindText, uint64(c&31))
+		n := int(c & 31)
+		t.kind, t.body, t.end = kindText, i, i+n
+		return t, n <= len(b)-i
 	case c >= 0xe0:
 		t.kind, t.bits = kindInt, uint64(int64(int8(c))) //nolint:gosec // two's complement is meant
 		return t, true
 	}
-	var width int
 	switch c {
 	case 0xc0:
 		return t, true
 	case 0xc2, 0xc3:
 		t.kind, t.bits = kindBool, uint64(c&1)
 		return t, true
-	case 0xca, 0xcb:
-		t.kind, width = kindFloat32+kind(c-0xca), 4<<(c-0xca)
-	case 0xcc, 0xcd, 0xce, 0xcf:
-		t.kind, width = kindUint, 1<<(c-0xcc)
-	case 0xd0, 0xd1, 0xd2, 0xd3:
-		t.kind, width = kindInt, 1<<(c-0xd0)
 	case 0xd4, 0xd5, 0xd6, 0xd7, 0xd8:
 		return t.extension(b, 1<<(c-0xd4))
-	case 0xc4, 0xc5, 0xc6:
+	}
+	return t.wide(b)
+}
+
+// wide reads what has a number or a length after its first byte.
+func (t token) wide(b []byte) (token, bool) {
+	c := t.form
+	width := 0
+	switch {
+	case c >= 0xc4 && c <= 0xc6:
 		width = 1 << (c - 0xc4)
-	case 0xc7, 0xc8, 0xc9:
+	case c >= 0xc7 && c <= 0xc9:
 		width = 1 << (c - 0xc7)
-	case 0xd9, 0xda, 0xdb:
+	case c == 0xca || c == 0xcb:
+		width = 4 << (c - 0xca)
+	case c >= 0xcc && c <= 0xcf:
+		width = 1 << (c - 0xcc)
+	case c >= 0xd0 && c <= 0xd3:
+		width = 1 << (c - 0xd0)
+	case c >= 0xd9 && c <= 0xdb:
 		width = 1 << (c - 0xd9)
-	case 0xdc, 0xdd:
+	case c == 0xdc || c == 0xdd:
 		width = 2 << (c - 0xdc)
-	case 0xde, 0xdf:
+	case c == 0xde || c == 0xdf:
 		width = 2 << (c - 0xde)
 	default:
 		return t, false
 	}
-	v, ok := bigEndian(b, i, width)
+	v, ok := bigEndian(b, t.end, width)
 	if !ok {
 		return t, false
 	}
-	t.end = i + width
-	switch c {
-	case 0xc4, 0xc5, 0xc6:
+	t.end += width
+	switch {
+	case c <= 0xc6:
 		return t.bytes(b, kindBinary, v)
-	case 0xc7, 0xc8, 0xc9:
+	case c <= 0xc9:
 		return t.extension(b, v)
-	case 0xd9, 0xda, 0xdb:
-		return t.bytes(b, kindText, v)
-	case 0xdc, 0xdd:
-		return t.container(b, kindArray, v)
-	case 0xde, 0xdf:
-		return t.container(b, kindMap, v)
-	}
-	if t.bits = v; t.kind == kindInt {
+	case c <= 0xcb:
+		t.kind, t.bits = kindFloat32+kind(c-0xca), v
+	case c <= 0xcf:
+		t.kind, t.bits = kindUint, v
+	case c <= 0xd3:
 		shift := 64 - 8*width
-		signed := int64(v<<shift) >> shift //nolint:gosec // two's complement is meant
-		t.bits = uint64(signed)            //nolint:gosec // as above
+		signed := int64(v<<shift) >> shift       //nolint:gosec // two's complement is meant
+		t.kind, t.bits = kindInt, uint64(signed) //nolint:gosec // as above
 		if signed >= 0 {
 			t.kind = kindUint
 		}
+	case c <= 0xdb:
+		return t.bytes(b, kindText, v)
+	case c <= 0xdd:
+		return t.container(b, kindArray, v)
+	default:
+		return t.container(b, kindMap, v)
 	}
 	return t, true
 }
@@ -173,20 +190,23 @@ func bigEndian(b []byte, i, width int) (v uint64, ok bool) {
 	return binary.BigEndian.Uint64(b), true
 }
 
-// skipPacked skips the msgpack value at b[i]. It counts what is still to come
-// instead of descending, so depth costs nothing.
-func skipPacked(b []byte, i int) (end int, ok bool) {
+// skipPacked skips the msgpack value at b[i], and counts the bytes of binary in
+// it. It counts what is still to come instead of descending, so depth costs
+// nothing.
+func skipPacked(b []byte, i int) (end, binary int, ok bool) {
 	for left := 1; left > 0; left-- {
 		t, ok := tokenAt(b, i)
 		if !ok {
-			return i, false
+			return i, binary, false
 		}
 		switch i = t.end; t.kind {
+		case kindBinary, kindExtension:
+			binary += t.end - t.body
 		case kindArray:
 			left += t.n
 		case kindMap:
 			left += 2 * t.n
 		}
 	}
-	return i, true
+	return i, binary, true
 }
