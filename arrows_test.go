@@ -23,15 +23,19 @@ var mayImport = map[string][]string{
 	"engineio":                   {"protocol/eio", "protocol/sio", "internal/wsconn", "internal/netpoll"},
 	"adapter":                    {},
 	"adapter/internal/lane":      {},
+	"adapter/internal/interest":  {"adapter"},
+	"adapter/internal/nodewire":  {"adapter"},
 	"adapter/internal/nodepeers": {"adapter", "cluster", "adapter/internal/nodewire"},
+	"adapter/internal/redislink": {},
 	"cluster":                    {},
 	"adapter/adaptertest":        {"adapter"},
 	"adapter/cluster":            {"adapter", "cluster"},
 	"adapter/nats":               {"adapter", "cluster", "adapter/cluster"},
-	"adapter/internal/nodewire":  {"adapter"},
+	"adapter/redis":              {"adapter", "cluster", "adapter/internal"},
 	".":                          {"engineio", "adapter", "protocol/eio", "protocol/sio", "internal/hub"},
 	"client":                     {"protocol/eio", "protocol/sio", "internal/wsconn"},
 	"internal/process":           {},
+	"internal/redistest":         {"internal/process"},
 	"internal/loadgen":           {"protocol/eio", "protocol/sio", "internal/process"},
 	"adapter/redisstream":        {"adapter", "cluster", "adapter/internal"},
 	"queue":                      {"protocol/sio"},
@@ -46,6 +50,7 @@ var onlyIn = map[string]string{
 	"github.com/nats-io/nats-server": "adapter/nats",
 	"github.com/nats-io/nats.go":     "adapter/nats",
 	"github.com/spf13/cobra":         "internal/cli",
+	"github.com/redis/rueidis":       "adapter",
 }
 
 // TestArrows holds the packages to their places.
