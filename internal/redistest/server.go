@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -114,7 +115,8 @@ func (s *Server) arguments() []string {
 	}
 	if s.options.User != "" {
 		rules := cmp.Or(s.options.UserRules, "~* &* +@all")
-		args = append(args, "--user", s.options.User+" on >"+s.options.UserPassword+" "+rules)
+		args = append(args, "--user", s.options.User, "on", ">"+s.options.UserPassword)
+		args = append(args, strings.Fields(rules)...)
 	}
 	return append(args, s.options.Args...)
 }

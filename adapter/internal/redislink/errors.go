@@ -2,7 +2,6 @@ package redislink
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -55,7 +54,6 @@ func explain(addr string, err error) error {
 	var (
 		unknown x509.UnknownAuthorityError
 		host    x509.HostnameError
-		record  tls.RecordHeaderError
 		dns     *net.DNSError
 	)
 	hint := ""
@@ -77,8 +75,8 @@ func explain(addr string, err error) error {
 		hint = "is the host name right?"
 	case errors.As(err, &unknown), errors.As(err, &host):
 		hint = "check its certificate, or the certificate authorities in the TLS options"
-	case errors.As(err, &record):
-		hint = "it speaks no TLS: write redis:// in place of rediss://"
+	case errors.As(err, new(tlsError)):
+		hint = "does it speak TLS? If not, write redis:// in place of rediss://"
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
 		hint = "it closed the connection: does it want TLS (rediss://)?"
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
@@ -90,6 +88,17 @@ func explain(addr string, err error) error {
 	}
 	return &linkError{text: "socketeer: redis at " + addr + ": " + text, err: err}
 }
+
+// from says where an error came from, with no advice: it worked before.
+func from(addr string, err error) error {
+	return &linkError{text: "socketeer: redis at " + addr + ": " + oneLine(err), err: err}
+}
+
+// tlsError is why a TLS handshake failed.
+type tlsError struct{ error }
+
+func (e tlsError) Error() string { return "tls: " + e.error.Error() }
+func (e tlsError) Unwrap() error { return e.error }
 
 // linkError has a text of its own.
 type linkError struct {

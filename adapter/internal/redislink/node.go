@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"net"
 	"strings"
 	"sync"
@@ -150,7 +149,8 @@ func (c *config) connect(ctx context.Context, addr string, config *tls.Config) (
 	}
 	secure := tls.Client(raw, config)
 	if err := secure.HandshakeContext(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("tls: %w", err), raw.Close())
+		_ = raw.Close()
+		return nil, tlsError{err}
 	}
 	s.Conn = secure
 	return s, nil

@@ -34,6 +34,10 @@ func (l *Link) probeLoop() {
 			}
 			continue
 		}
+		if !l.connected() { // and at work on it
+			silent = 0
+			continue
+		}
 		if silent > 0 {
 			l.count.probesMissed.Add(1)
 		}

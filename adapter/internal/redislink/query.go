@@ -83,7 +83,7 @@ func (l *Link) everywhere(ctx context.Context, command []string, read func(rueid
 		wg.Go(func() {
 			ctx, cancel := context.WithTimeout(ctx, l.options.PublishTimeout)
 			defer cancel()
-			m, err := server.Do(ctx, server.B().Arbitrary(command...).Build()).ToMessage()
+			m, err := server.Do(ctx, server.B().Arbitrary(command...).ReadOnly()).ToMessage()
 			mu.Lock()
 			defer mu.Unlock()
 			if err == nil {

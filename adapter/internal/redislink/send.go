@@ -66,7 +66,7 @@ func (n *lane) answered(it *item, r rueidis.RedisResult) {
 	if err != nil {
 		n.link.count.lost.Add(1)
 		n.lost(err)
-		it.finish(rueidis.RedisMessage{}, explain(n.addr, err))
+		it.finish(rueidis.RedisMessage{}, from(n.addr, err))
 		return
 	}
 	err = r.Error()
@@ -107,7 +107,7 @@ func (n *lane) lost(err error) {
 	}
 	n.mu.Unlock()
 	if first {
-		n.link.outage.log(n.link.log, "connection to redis lost; reconnecting", explain(n.addr, err))
+		n.link.outage.log(n.link.log, "connection to redis lost; reconnecting", from(n.addr, err))
 	}
 }
 

@@ -99,5 +99,5 @@ func TestManySubscriptions(t *testing.T) {
 	if err != nil || counts["channel 0"] != 1 || counts["channel 49999"] != 1 {
 		t.Errorf("%v, %v", counts, err)
 	}
-	passes(t, l, got, l.Publish, "channel 777")
+	passes(t, got, l.Publish, "channel 777")
 }

@@ -156,7 +156,7 @@ func (s *subscriber) fell(err error) {
 	}
 	s.mu.Unlock()
 	if was && !errors.Is(err, errReset) {
-		s.link.outage.log(s.link.log, "connection to redis lost; reconnecting", explain(addr, err))
+		s.link.outage.log(s.link.log, "connection to redis lost; reconnecting", from(addr, err))
 	}
 	s.link.log.Debug("redis subscriptions", "err", err)
 }

@@ -1,6 +1,7 @@
 package redislink
 
 import (
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"sync/atomic"
@@ -221,6 +222,11 @@ func (s *saying) over(log *slog.Logger, text string) {
 	}
 }
 
+// connected reports whether a probe has a way.
+func (l *Link) connected() bool {
+	return l.view.Load().home.healthy() && l.home.ready() == nil
+}
+
 // Ready returns nil while messages can be published and are received, or what
 // is wrong.
 func (l *Link) Ready() error {
@@ -230,10 +236,9 @@ func (l *Link) Ready() error {
 	case l.deaf.Load():
 		return errDeaf
 	}
-	v := l.view.Load()
-	for _, n := range v.lanes {
+	for _, n := range l.view.Load().lanes {
 		if !n.healthy() {
-			return explain(n.addr, ErrDown)
+			return explain(n.addr, errors.New("connecting"))
 		}
 	}
 	if err := l.home.ready(); err != nil {
