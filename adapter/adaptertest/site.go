@@ -30,9 +30,10 @@ type site struct {
 
 	mu      sync.Mutex
 	sockets map[string]*socket
-	changed chan struct{}         // closed and replaced at every change
-	handled []*adapter.Message    // everything handed to Handle, in order
-	answer  func(*answering) bool // if set and true, it has dealt with a request
+	changed chan struct{}          // closed and replaced at every change
+	handled []*adapter.Message     // everything handed to Handle, in order
+	answer  func(*answering) bool  // if set and true, it has dealt with a request
+	seen    func(*adapter.Message) // if set, told of everything handed to Handle
 	wg      sync.WaitGroup
 }
 
@@ -209,6 +210,9 @@ func (s *site) Handle(m *adapter.Message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.handled = append(s.handled, m)
+	if s.seen != nil {
+		s.seen(m)
+	}
 	s.carryOut(m)
 	s.signal()
 }
