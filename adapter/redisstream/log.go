@@ -82,6 +82,9 @@ func (ns *namespace) Missed(ctx context.Context, s *adapter.Session, text string
 	if !ok {
 		return nil, &adapter.Unrecoverable{Reason: adapter.BadOffset}
 	}
+	if _, what := ns.history.missed(s, after); what == gapped { // it gets no better
+		return nil, &adapter.Unrecoverable{Reason: adapter.Gap}
+	}
 	if err := ns.reach(ctx, after); err != nil {
 		return nil, err
 	}
@@ -107,56 +110,62 @@ func (ns *namespace) Missed(ctx context.Context, s *adapter.Session, text string
 	return missed, nil
 }
 
-// reach waits until this node has read up to an offset, which the client may
-// have from a node that is ahead.
+// reach waits until this node has read all that the stream has, which is beyond
+// the client's offset, too.
 func (ns *namespace) reach(ctx context.Context, id offset) error {
-	if int64(id.ms) > time.Now().Add(maxClockSkew).UnixMilli() {
-		return &adapter.Unrecoverable{Reason: adapter.BadOffset}
-	}
-	ctx, cancel := context.WithTimeout(ctx, ns.c.o.KeepTimeout)
+	ctx, cancel := context.WithTimeout(ctx, ns.c.o.PublishTimeout)
 	defer cancel()
-	if err := ns.stream.read.wait(ctx, id); err != nil {
-		if ready := ns.stream.read.ready(); ready != nil {
-			return &adapter.Unrecoverable{Reason: adapter.LogFailure, Err: ready}
-		}
+	end, err := ns.stream.end(ctx)
+	if err != nil {
+		return &adapter.Unrecoverable{Reason: adapter.LogFailure, Err: err}
+	}
+	if at := ns.stream.read.position(); at.after(end) { // what was there has been trimmed
+		end = at
+	}
+	if id.after(end) {
 		return &adapter.Unrecoverable{Reason: adapter.BadOffset, Err: errors.New("socketeer: no entry that new")}
+	}
+	if err := ns.stream.read.wait(ctx, end); err != nil {
+		return &adapter.Unrecoverable{Reason: adapter.LogFailure, Err: fmt.Errorf("socketeer: reading is behind: %w", err)}
 	}
 	return nil
 }
 
-// maxClockSkew is how far Redis's clock may be ahead for an offset to be
-// looked for at all.
-const maxClockSkew = time.Hour
-
 // fill reads what is between an offset and the history, and extends the history
 // by it. One caller at a time: those who wait find it there.
-func (ns *namespace) fill(ctx context.Context, s *adapter.Session, from offset) ([]*adapter.Message, error) {
-	to := ns.history.bounds()
-	earlier, gap, err := ns.scan(ctx, from, to)
-	if err != nil {
-		return nil, err
+func (ns *namespace) fill(ctx context.Context, s *adapter.Session, from offset) (missed []*adapter.Message, err error) {
+	for at := from; ; { // more than once if the history loses its beginning meanwhile
+		to := ns.history.bounds()
+		earlier, gap, err := ns.scan(ctx, at, to, at == from)
+		if err != nil {
+			return nil, err
+		}
+		missed = append(missed, wanted(s, earlier)...)
+		later, what := ns.history.after(s, to)
+		if at == from {
+			ns.history.extend(from, to, earlier, gap)
+		}
+		switch {
+		case gap != offset{} || what == gapped:
+			return nil, &adapter.Unrecoverable{Reason: adapter.Gap}
+		case what == found:
+			missed = append(missed, later...)
+			ns.c.count.replayed.Add(uint64(len(missed)))
+			return missed, nil
+		}
+		at = to
 	}
-	missed := wanted(s, earlier[1:]) // the first is what the client has
-	later, what := ns.history.after(s, to)
-	ns.history.extend(from, to, earlier[1:], gap)
-	switch {
-	case gap != offset{} || what == gapped:
-		return nil, &adapter.Unrecoverable{Reason: adapter.Gap}
-	case what != found:
-		return nil, &adapter.Unrecoverable{Reason: adapter.Trimmed} // the history was cut at the same time
-	}
-	ns.c.count.replayed.Add(uint64(len(missed) + len(later)))
-	return append(missed, later...), nil
 }
 
-// scan returns the namespace's messages from one offset, which must be one, to
-// another, and the newest gap between them.
-func (ns *namespace) scan(ctx context.Context, from, to offset) (list []remembered, gap offset, err error) {
+// scan returns the namespace's messages after one offset and up to another, and
+// the newest gap between them. With exact, the first one must be an offset of
+// the namespace.
+func (ns *namespace) scan(ctx context.Context, from, to offset, exact bool) (list []remembered, gap offset, err error) {
 	failure := func(err error) error {
 		return &adapter.Unrecoverable{Reason: adapter.LogFailure, Err: err}
 	}
 	ns.c.count.scans.Add(1)
-	redis, next := ns.stream.redis, from
+	redis, next, first := ns.stream.redis, from, exact
 	for n := 0; ; n += page {
 		if n >= maxMissed {
 			return nil, gap, failure(fmt.Errorf("socketeer: more than %d entries", maxMissed))
@@ -171,30 +180,34 @@ func (ns *namespace) scan(ctx context.Context, from, to offset) (list []remember
 			if !ok {
 				return nil, gap, failure(fmt.Errorf("socketeer: redis gave an entry the id %.50q", e.ID))
 			}
-			if next = id; len(list) == 0 && id != from {
+			next = id
+			m, ours := ns.decode(e.ID, e.FieldValues)
+			switch {
+			case first && id != from:
 				return nil, gap, &adapter.Unrecoverable{Reason: adapter.Trimmed}
-			}
-			f := e.FieldValues
-			if f["type"] == gapType && (f["nsp"] == ns.name || f["nsp"] == "") {
+			case first && !ours:
+				return nil, gap, &adapter.Unrecoverable{Reason: adapter.BadOffset}
+			case id == from:
+			case ours:
+				list = append(list, remembered{id: id, m: m})
+			case ns.isGap(e.FieldValues):
 				gap = id
 			}
-			m, ok := ns.decode(e.ID, f)
-			switch {
-			case ok:
-				list = append(list, remembered{id: id, m: m})
-			case len(list) == 0: // an entry, and not one of ours
-				return nil, gap, &adapter.Unrecoverable{Reason: adapter.BadOffset}
-			}
+			first = false
 		}
 		if len(entries) < page {
 			break
 		}
 		next.seq++
 	}
-	if len(list) == 0 {
+	if first {
 		return nil, gap, &adapter.Unrecoverable{Reason: adapter.Trimmed}
 	}
 	return list, gap, nil
+}
+
+func (ns *namespace) isGap(f map[string]string) bool {
+	return f["type"] == gapType && (f["nsp"] == ns.name || f["nsp"] == "")
 }
 
 // decode returns the message of an entry, if it is one of the namespace that a

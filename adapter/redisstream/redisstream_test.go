@@ -76,3 +76,45 @@ func conform(t *testing.T, o redisstream.Options) {
 		},
 	})
 }
+
+func TestLog(t *testing.T) {
+	s := redistest.Standalone(t, redistest.Options{})
+	conformLog(t, redisstream.Options{URLs: []string{s.URL()}, MaxLen: 100_000}, nil)
+}
+
+// Without memory everything is read from the stream.
+func TestLogFromStream(t *testing.T) {
+	s := redistest.Standalone(t, redistest.Options{})
+	conformLog(t, redisstream.Options{URLs: []string{s.URL()}, MaxLen: 100_000, HistoryBytes: 1},
+		func(tb testing.TB, _ string, emit func()) {
+			emit()
+			s.Must("XTRIM", "socket.io", "MAXLEN", "0")
+		})
+}
+
+func conformLog(t *testing.T, o redisstream.Options, trim func(testing.TB, string, func())) {
+	t.Helper()
+	adaptertest.RunLog(t, func(tb testing.TB, count int) (list []adapter.Factory) {
+		for _, c := range startAll(tb, count, o) {
+			list = append(list, c)
+		}
+		return list
+	}, adaptertest.LogOptions{Nodes: 3, Trim: trim})
+}
+
+func TestCluster(t *testing.T) {
+	c := redistest.Cluster(t, 0)
+	for name, o := range map[string]redisstream.Options{
+		"channels":         {},
+		"sharded channels": {UseShardedPubSub: true},
+		"several streams":  {StreamCount: 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o.URLs = c.URLs()
+			conform(t, o)
+		})
+	}
+	t.Run("log", func(t *testing.T) {
+		conformLog(t, redisstream.Options{URLs: c.URLs(), StreamCount: 3, StreamName: "logs", ChannelPrefix: "logs"}, nil)
+	})
+}

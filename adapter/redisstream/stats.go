@@ -16,6 +16,7 @@ type Stats struct {
 	Unkept   uint64 // messages that did not, in time: nobody recovers across them
 	Replayed uint64 // messages handed to clients that came back
 	Scans    uint64 // times that the stream was read for them
+	Ends     uint64 // times that Redis was asked for them where the stream ends
 
 	Gaps   uint64 // times that entries were missed: nobody recovers across them
 	Missed uint64 // entries known to have been missed
@@ -39,9 +40,9 @@ type Drops struct {
 }
 
 type counters struct {
-	written, read, kept, unkept, replayed, scans   atomic.Uint64
-	gaps, missed, readErrors, malformed, overtaken atomic.Uint64
-	backlog, late, lost, refused                   atomic.Uint64
+	written, read, kept, unkept, replayed, scans, ends atomic.Uint64
+	gaps, missed, readErrors, malformed, overtaken     atomic.Uint64
+	backlog, late, lost, refused                       atomic.Uint64
 }
 
 // Stats returns the counters now.
@@ -49,7 +50,7 @@ func (c *Cluster) Stats() Stats {
 	n := &c.count
 	return Stats{
 		Written: n.written.Load(), Read: n.read.Load(),
-		Kept: n.kept.Load(), Unkept: n.unkept.Load(), Replayed: n.replayed.Load(), Scans: n.scans.Load(),
+		Kept: n.kept.Load(), Unkept: n.unkept.Load(), Replayed: n.replayed.Load(), Scans: n.scans.Load(), Ends: n.ends.Load(),
 		Gaps: n.gaps.Load(), Missed: n.missed.Load(),
 		ReadErrors: n.readErrors.Load(), Malformed: n.malformed.Load(), Overtaken: n.overtaken.Load(),
 		Drops: Drops{Backlog: n.backlog.Load(), Late: n.late.Load(), Lost: n.lost.Load(), Refused: n.refused.Load()},

@@ -31,6 +31,7 @@ type stream struct {
 	deliver sync.Mutex
 	afters  []*afterwards
 	pending pending
+	ends    ends
 
 	ctx     context.Context //nolint:containedctx // ends with the stream
 	cancel  context.CancelFunc
@@ -44,6 +45,7 @@ func (c *Cluster) openStream(ctx context.Context, name string) (*stream, error) 
 	s.write = writer{s: s, wake: make(chan struct{}, 1)}
 	s.read.s = s
 	s.pending.wake = make(chan struct{}, 1)
+	s.ends.asking = make(chan struct{}, 1)
 	if err := s.read.start(ctx); err != nil {
 		return nil, err
 	}
