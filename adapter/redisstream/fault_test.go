@@ -155,7 +155,7 @@ func TestRestart(t *testing.T) {
 func TestTrimmedPast(t *testing.T) {
 	r := redistest.Standalone(t, redistest.Options{})
 	p := redistest.Proxy(t, r.Addr())
-	o := redisstream.Options{URLs: []string{r.URL()}, MaxLen: 10}
+	o := redisstream.Options{URLs: []string{r.URL()}, MaxLen: 100}
 	a := attach(t, start(t, o), "/")
 	o.URLs = []string{"redis://" + p.Addr()}
 	c := start(t, o)
@@ -166,8 +166,10 @@ func TestTrimmedPast(t *testing.T) {
 	p.Cut()
 	for i := range 1000 {
 		a.emit(fmt.Sprint(i))
+		if i%50 == 49 { // or a, too, is trimmed past
+			a.waitLen(i + 2)
+		}
 	}
-	a.offsetOf("999")
 	p.Refuse(false)
 	b.offsetOf("999")
 	settled(t, b, "after")
