@@ -14,7 +14,7 @@ import (
 
 // Redis stops for longer than leases last: nothing is lost, and workers go on.
 func TestPause(t *testing.T) {
-	s := redistest.Standalone(t, redistest.Options{})
+	s := redistest.Standalone(t)
 	q := open(t, s.URL(), queue.Options{})
 	got := newNotes()
 	for range 2 {
@@ -40,7 +40,7 @@ func TestPause(t *testing.T) {
 
 // Redis loses everything: the group is made again.
 func TestRestart(t *testing.T) {
-	s := redistest.Standalone(t, redistest.Options{})
+	s := redistest.Standalone(t)
 	q := open(t, s.URL(), queue.Options{})
 	got := newNotes()
 	consume(t, q, "w", "g", func(_ context.Context, j *queue.Job) error {
@@ -74,7 +74,7 @@ func TestRestart(t *testing.T) {
 
 // A connection that swallows everything does not hold a worker for ever.
 func TestBlackhole(t *testing.T) {
-	s := redistest.Standalone(t, redistest.Options{})
+	s := redistest.Standalone(t)
 	p := redistest.Proxy(t, s.Addr())
 	q := open(t, "redis://"+p.Addr(), queue.Options{})
 	direct := open(t, s.URL(), queue.Options{})

@@ -102,7 +102,7 @@ func consume(t *testing.T, q *queue.Queue, name, group string, h queue.Handler, 
 }
 
 func TestOnceEach(t *testing.T) {
-	s := redistest.Standalone(t, redistest.Options{})
+	s := redistest.Standalone(t)
 	q := open(t, s.URL(), queue.Options{})
 	got := newNotes()
 	for range 3 {
@@ -139,7 +139,7 @@ func TestOnceEach(t *testing.T) {
 }
 
 func TestContent(t *testing.T) {
-	s := redistest.Standalone(t, redistest.Options{})
+	s := redistest.Standalone(t)
 	q := open(t, s.URL(), queue.Options{Prefix: "p"})
 	type value struct {
 		Text string
@@ -166,7 +166,7 @@ func TestContent(t *testing.T) {
 }
 
 func TestRetryAndDead(t *testing.T) {
-	s := redistest.Standalone(t, redistest.Options{})
+	s := redistest.Standalone(t)
 	q := open(t, s.URL(), queue.Options{})
 	got := newNotes()
 	o := queue.ConsumeOptions{MinIdle: 2 * time.Second, Backoff: 20 * time.Millisecond, MaxTries: 3}
@@ -233,7 +233,7 @@ func TestRetryAndDead(t *testing.T) {
 }
 
 func TestDeadWorker(t *testing.T) {
-	s := redistest.Standalone(t, redistest.Options{})
+	s := redistest.Standalone(t)
 	q := open(t, s.URL(), queue.Options{})
 	const key = "socketeer:queue:{w}"
 	for i := range 50 {
@@ -257,7 +257,7 @@ func TestDeadWorker(t *testing.T) {
 // A handler that takes longer than a lease keeps its job; one whose job is
 // taken away is told.
 func TestLease(t *testing.T) {
-	s := redistest.Standalone(t, redistest.Options{})
+	s := redistest.Standalone(t)
 	q := open(t, s.URL(), queue.Options{})
 	got := newNotes()
 	release := make(chan struct{})
@@ -302,7 +302,7 @@ func TestLease(t *testing.T) {
 }
 
 func TestStop(t *testing.T) {
-	s := redistest.Standalone(t, redistest.Options{})
+	s := redistest.Standalone(t)
 	q := open(t, s.URL(), queue.Options{})
 	for i := range 10 {
 		if _, err := q.Publish(t.Context(), "w", "job", i); err != nil {
@@ -352,7 +352,7 @@ func TestStop(t *testing.T) {
 }
 
 func TestStopTimeout(t *testing.T) {
-	s := redistest.Standalone(t, redistest.Options{})
+	s := redistest.Standalone(t)
 	q := open(t, s.URL(), queue.Options{})
 	if _, err := q.Publish(t.Context(), "w", "job"); err != nil {
 		t.Fatal(err)
@@ -376,7 +376,7 @@ func TestStopTimeout(t *testing.T) {
 }
 
 func TestFull(t *testing.T) {
-	s := redistest.Standalone(t, redistest.Options{})
+	s := redistest.Standalone(t)
 	q := open(t, s.URL(), queue.Options{MaxLen: 3, MaxPayload: 100})
 	for i := range 5 {
 		_, err := q.Publish(t.Context(), "w", "job", i)
@@ -398,7 +398,7 @@ func TestFull(t *testing.T) {
 
 // Each group gets all jobs; they stay until the last group has done them.
 func TestGroups(t *testing.T) {
-	s := redistest.Standalone(t, redistest.Options{})
+	s := redistest.Standalone(t)
 	q := open(t, s.URL(), queue.Options{})
 	s.Must("XGROUP", "CREATE", "socketeer:queue:{w}", "b", "0", "MKSTREAM")
 	a, b := newNotes(), newNotes()
@@ -417,7 +417,7 @@ func TestGroups(t *testing.T) {
 }
 
 func TestRefusals(t *testing.T) {
-	s := redistest.Standalone(t, redistest.Options{})
+	s := redistest.Standalone(t)
 	q := open(t, s.URL(), queue.Options{})
 	for _, name := range []string{"", "{a}", strings.Repeat("x", 200), "a\nb"} {
 		if _, err := q.Publish(t.Context(), name, "e"); err == nil {

@@ -18,7 +18,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestEvents(t *testing.T) {
-	redis := redistest.Standalone(t, redistest.Options{})
+	redis := redistest.Standalone(t)
 	q, err := queue.New(t.Context(), queue.Options{URL: redis.URL(), MaxLen: 2, MaxPayload: 1000})
 	if err != nil {
 		t.Fatal(err)
