@@ -42,7 +42,7 @@ func settled(t *testing.T, s *site, name string) {
 // The connections of readers and writers are cut again and again: nothing is
 // lost, nothing comes twice, everybody can recover.
 func TestReaderCut(t *testing.T) {
-	r := redistest.Standalone(t, redistest.Options{})
+	r := redistest.Standalone(t)
 	nodes := startAll(t, 2, redisstream.Options{URLs: []string{r.URL()}, KeepTimeout: 10 * time.Second})
 	a, b := attach(t, nodes[0], "/"), attach(t, nodes[1], "/")
 	const count = 500
@@ -80,7 +80,7 @@ func TestReaderCut(t *testing.T) {
 // Redis does not answer for some seconds: what is sent meanwhile is delivered
 // here without an offset, in order, and nobody recovers across it.
 func TestPause(t *testing.T) {
-	r := redistest.Standalone(t, redistest.Options{})
+	r := redistest.Standalone(t)
 	nodes := startAll(t, 2, redisstream.Options{URLs: []string{r.URL()}})
 	a, b := attach(t, nodes[0], "/"), attach(t, nodes[1], "/")
 	a.emit("before")
@@ -121,7 +121,7 @@ func TestPause(t *testing.T) {
 
 // Redis comes back empty.
 func TestRestart(t *testing.T) {
-	r := redistest.Standalone(t, redistest.Options{})
+	r := redistest.Standalone(t)
 	nodes := startAll(t, 2, redisstream.Options{URLs: []string{r.URL()}})
 	a, b := attach(t, nodes[0], "/"), attach(t, nodes[1], "/")
 	for i := range 10 {
@@ -153,7 +153,7 @@ func TestRestart(t *testing.T) {
 // A node that was cut off comes back when the stream has been trimmed past its
 // place.
 func TestTrimmedPast(t *testing.T) {
-	r := redistest.Standalone(t, redistest.Options{})
+	r := redistest.Standalone(t)
 	p := redistest.Proxy(t, r.Addr())
 	o := redisstream.Options{URLs: []string{r.URL()}, MaxLen: 100}
 	a := attach(t, start(t, o), "/")
@@ -184,7 +184,7 @@ func TestTrimmedPast(t *testing.T) {
 
 // A network that swallows everything, for the connections there are.
 func TestBlackhole(t *testing.T) {
-	r := redistest.Standalone(t, redistest.Options{})
+	r := redistest.Standalone(t)
 	p := redistest.Proxy(t, r.Addr())
 	a := attach(t, start(t, redisstream.Options{URLs: []string{r.URL()}}), "/")
 	o := redisstream.Options{URLs: []string{"redis://" + p.Addr()}, BlockTime: time.Second, ProbeInterval: 500 * time.Millisecond}

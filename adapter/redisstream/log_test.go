@@ -15,7 +15,7 @@ import (
 // All nodes see what is kept in one order, and give clients what they missed
 // from any place in it.
 func TestOneOrder(t *testing.T) {
-	r := redistest.Standalone(t, redistest.Options{})
+	r := redistest.Standalone(t)
 	nodes := startAll(t, 3, redisstream.Options{URLs: []string{r.URL()}})
 	var sites []*site
 	for _, c := range nodes {
@@ -64,7 +64,7 @@ func isFor(e event, room int) bool {
 
 // Many clients that return to a node that has just started cost few reads.
 func TestStampede(t *testing.T) {
-	r := redistest.Standalone(t, redistest.Options{})
+	r := redistest.Standalone(t)
 	old := attach(t, start(t, redisstream.Options{URLs: []string{r.URL()}}), "/")
 	const count = 3000
 	for i := range count {
@@ -91,7 +91,7 @@ func TestStampede(t *testing.T) {
 }
 
 func TestOffsets(t *testing.T) {
-	r := redistest.Standalone(t, redistest.Options{})
+	r := redistest.Standalone(t)
 	o := redisstream.Options{URLs: []string{r.URL()}, MaxLen: -1}
 	s := attach(t, start(t, o), "/")
 	other := attach(t, start(t, o), "/other")
@@ -132,7 +132,7 @@ func TestOffsets(t *testing.T) {
 }
 
 func TestSessions(t *testing.T) {
-	r := redistest.Standalone(t, redistest.Options{})
+	r := redistest.Standalone(t)
 	nodes := startAll(t, 2, redisstream.Options{URLs: []string{r.URL()}, HeartbeatInterval: 100e6})
 	a, b := attach(t, nodes[0], "/"), attach(t, nodes[1], "/")
 	foreign := attach(t, nodes[1], "/admin")

@@ -126,7 +126,7 @@ func TestRecoverAcross(t *testing.T) {
 	} {
 		front.to("")
 		c.disconnected()
-		eventually(t, "the session", func() bool { return r.Must("KEYS", "sio:session:*").([]any) != nil && len(r.Must("KEYS", "sio:session:*").([]any)) == 1 })
+		eventually(t, "the session", func() bool { return len(r.Must("KEYS", "sio:session:*").([]any)) == 1 })
 		if way.from == "Go" {
 			eventually(t, "the client to be away", func() bool { return web.io.Len() == 0 })
 		}

@@ -52,7 +52,7 @@ func startAll(tb testing.TB, n int, o redisstream.Options) (nodes []*redisstream
 }
 
 func TestConformance(t *testing.T) {
-	s := redistest.Standalone(t, redistest.Options{})
+	s := redistest.Standalone(t)
 	conform(t, redisstream.Options{URLs: []string{s.URL()}})
 }
 
@@ -78,13 +78,13 @@ func conform(t *testing.T, o redisstream.Options) {
 }
 
 func TestLog(t *testing.T) {
-	s := redistest.Standalone(t, redistest.Options{})
+	s := redistest.Standalone(t)
 	conformLog(t, redisstream.Options{URLs: []string{s.URL()}, MaxLen: 100_000}, nil)
 }
 
 // Without memory everything is read from the stream.
 func TestLogFromStream(t *testing.T) {
-	s := redistest.Standalone(t, redistest.Options{})
+	s := redistest.Standalone(t)
 	conformLog(t, redisstream.Options{URLs: []string{s.URL()}, MaxLen: 100_000, HistoryBytes: 1},
 		func(tb testing.TB, _ string, emit func()) {
 			emit()

@@ -91,14 +91,6 @@ func (s *site) waitLen(n int) []event {
 	return s.wait(fmt.Sprint(n, " events"), func(seen []event) bool { return len(seen) >= n })
 }
 
-// has is a condition: something has been seen.
-func has(data string) func([]event) bool {
-	data = fmt.Sprintf(`["e",%q]`, data)
-	return func(seen []event) bool {
-		return slices.ContainsFunc(seen, func(e event) bool { return e.data == data })
-	}
-}
-
 // offsetOf returns the offset that something was seen with.
 func (s *site) offsetOf(data string) string {
 	s.t.Helper()
