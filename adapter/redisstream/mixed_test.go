@@ -112,11 +112,21 @@ func TestRecoverAcross(t *testing.T) {
 	id := c.connected(false)
 	c.emit("join", "r")
 
-	goEmit := func(event string) { web.io.To("r").Emit(event) }
-	nodeEmit := func(event string) { peer.Must("emit", args{"rooms": []string{"r"}, "event": event}) }
+	// One after the other: the order of what different servers send is theirs.
+	stored := func(emit func()) {
+		before := r.Must("XLEN", "socket.io").(int64)
+		emit()
+		eventually(t, "an entry", func() bool { return r.Must("XLEN", "socket.io").(int64) > before })
+	}
+	goTo := func(room, event string) { stored(func() { web.io.To(room).Emit(event) }) }
+	nodeTo := func(room, event string) {
+		stored(func() { peer.Must("emit", args{"rooms": []string{room}, "event": event}) })
+	}
+	goEmit := func(event string) { goTo("r", event) }
+	nodeEmit := func(event string) { nodeTo("r", event) }
 	elsewhere := func() {
-		web.io.To("elsewhere").Emit("not for the client")
-		peer.Must("emit", args{"rooms": []string{"elsewhere"}, "event": "not for the client"})
+		goTo("elsewhere", "not for the client")
+		nodeTo("elsewhere", "not for the client")
 	}
 	goEmit("m1")
 	nodeEmit("m2")

@@ -14,7 +14,11 @@ import (
 	"github.com/socketeer-io/socketeer/internal/redistest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// Five seconds after a cluster's topology has changed rueidis closes the
+	// connections that are not needed any more, even if the client is closed.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*clusterClient)._refresh.func2"))
+}
 
 // patience is how long anything may take that must happen.
 const patience = 30 * time.Second
