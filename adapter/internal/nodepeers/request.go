@@ -62,6 +62,13 @@ func (a *Namespace) request(ctx context.Context, m *adapter.Message, each func(a
 		}
 	}
 	if !p.open() {
+		if !p.confirmed() || len(uids)+more == 0 {
+			return nil
+		}
+		// Node.js peers alone, who carry it out and do not tell.
+		if err := n.wire.Publish(out); err != nil {
+			return &adapter.PartialError{Missing: n.dir.names(), Cause: err}
+		}
 		return nil
 	}
 	if m.Kind == adapter.Broadcast || m.Kind == adapter.Fetch {
