@@ -12,6 +12,8 @@ import (
 
 	"github.com/socketeer-io/socketeer/adapter"
 	"github.com/socketeer-io/socketeer/adapter/nats"
+	"github.com/socketeer-io/socketeer/adapter/redis"
+	"github.com/socketeer-io/socketeer/adapter/redisstream"
 	"github.com/socketeer-io/socketeer/cluster"
 	"github.com/socketeer-io/socketeer/internal/app/config"
 )
@@ -30,18 +32,46 @@ type membership interface {
 
 var (
 	_ membership = (*nats.Cluster)(nil)
+	_ membership = (*redis.Cluster)(nil)
+	_ membership = (*redisstream.Cluster)(nil)
 	_ membership = (*alone)(nil)
 )
 
 // join takes the node's place in the cluster that cfg describes.
 func join(ctx context.Context, cfg config.Config, advertise string, log *slog.Logger) (membership, error) {
 	c := cfg.Cluster
-	if c.Adapter != config.AdapterNATS {
-		return newAlone(cfg.Name, advertise)
+	switch c.Adapter {
+	case config.AdapterNATS:
+		return joinNATS(ctx, cfg, advertise, log)
+	case config.AdapterRedis, config.AdapterRedisSharded:
+		mode := redis.Classic
+		if c.Adapter == config.AdapterRedisSharded {
+			mode = redis.Sharded
+		}
+		member, err := redis.Start(ctx, redis.Options{
+			URLs: c.RedisURLs(), Mode: mode, Prefix: c.Prefix, Name: cfg.Name, AdvertiseAddr: advertise, Logger: log,
+		})
+		if err != nil {
+			return nil, err
+		}
+		return member, nil
+	case config.AdapterRedisStreams:
+		member, err := redisstream.Start(ctx, redisstream.Options{
+			URLs: c.RedisURLs(), StreamName: c.Prefix, ChannelPrefix: c.Prefix, Name: cfg.Name, AdvertiseAddr: advertise, Logger: log,
+		})
+		if err != nil {
+			return nil, err
+		}
+		return member, nil
 	}
+	return newAlone(cfg.Name, advertise)
+}
+
+func joinNATS(ctx context.Context, cfg config.Config, advertise string, log *slog.Logger) (membership, error) {
+	c := cfg.Cluster
 	member, err := nats.New(ctx, nats.Options{
 		Name: cfg.Name, URL: c.NATS, ClusterName: c.Name, ClusterAddr: c.Addr, Peers: c.Peers, Token: c.Token,
-		AdvertiseAddr: advertise, Logger: log,
+		AdvertiseAddr: advertise, Logger: log, Recovery: cfg.Engine.Recovery > 0,
 	})
 	if err != nil {
 		return nil, err

@@ -18,7 +18,7 @@ type Key struct {
 	Name    string // as a flag and in the file
 	Usage   string // one line
 	Default string // "" for none
-	Type    string // "string", "duration", "size", "list" or "bool"
+	Type    string // "string", "duration", "size", "list", "urls" or "bool"
 
 	field func(*Config) any   // *string, *time.Duration, *size, *[]string or *bool
 	check func(string) error  // nil when the type says it all
@@ -84,10 +84,15 @@ func engineKeys() []Key {
 
 func clusterKeys() []Key {
 	return []Key{
-		{Name: "adapter", Type: "string", Usage: "memory (a single node) or nats (default nats when one of the keys below is set, else memory)",
-			field: func(c *Config) any { return &c.Cluster.Adapter }, check: oneOf(AdapterMemory, AdapterNATS)},
+		{Name: "adapter", Type: "string", Usage: "memory (a single node), nats, redis, redis-sharded or redis-streams (default what the keys below call for, else memory)",
+			field: func(c *Config) any { return &c.Cluster.Adapter },
+			check: oneOf(AdapterMemory, AdapterNATS, AdapterRedis, AdapterRedisSharded, AdapterRedisStreams)},
 		{Name: "nats", Type: "string", mask: maskURLs, Usage: "URLs of NATS servers to cluster through, comma-separated",
 			field: func(c *Config) any { return &c.Cluster.NATS }, check: each(checkNATS)},
+		{Name: "redis", Type: "urls", mask: maskRedis, Usage: "URL of Redis to cluster through: redis://, rediss://, unix:// or redis-sentinel://HOST:PORT,.../MASTER; several nodes of a Redis Cluster by repeating it",
+			field: func(c *Config) any { return &c.Cluster.Redis }, check: checkRedis},
+		{Name: "redis-prefix", Type: "string", Default: "socket.io", Usage: "what channels, streams and keys in Redis begin with, as on the Node.js servers of the same cluster",
+			field: func(c *Config) any { return &c.Cluster.Prefix }, check: checkName},
 		{Name: "cluster-addr", Type: "string", Usage: "address for other nodes, to cluster without any NATS server",
 			field: func(c *Config) any { return &c.Cluster.Addr }, check: checkHostPort},
 		{Name: "cluster-peers", Type: "list", Usage: "cluster-addr of other nodes, comma-separated; one's own does no harm",
@@ -244,6 +249,27 @@ func checkNATS(s string) error {
 	u, err := url.Parse(s)
 	if err != nil || u.Host == "" || (u.Scheme != "nats" && u.Scheme != "tls" && u.Scheme != "ws" && u.Scheme != "wss") {
 		return errors.New("is no NATS URL, such as nats://127.0.0.1:4222")
+	}
+	return nil
+}
+
+func checkRedis(s string) error {
+	for _, raw := range splitURLs(s) {
+		scheme, rest, ok := strings.Cut(raw, "://")
+		_, host, found := strings.Cut(rest, "@")
+		if !found {
+			host = rest
+		}
+		switch {
+		case !ok || host == "":
+			return errors.New("is no URL of Redis, such as redis://127.0.0.1:6379")
+		case scheme == "redis-sentinel" || scheme == "rediss-sentinel":
+			if _, master, ok := strings.Cut(host, "/"); !ok || master == "" || master[0] == '?' {
+				return errors.New("lacks the master's name, as in redis-sentinel://127.0.0.1:26379/mymaster")
+			}
+		case scheme != "redis" && scheme != "rediss" && scheme != "unix":
+			return fmt.Errorf("scheme %q is not one of redis, rediss, unix, redis-sentinel", scheme)
+		}
 	}
 	return nil
 }
