@@ -135,8 +135,13 @@ func unchanged(t *testing.T, s []*site, want *adapter.Message) {
 	if err := s[0].a.Publish(want); err != nil {
 		t.Fatal(err)
 	}
-	s[1].wait("the message", func() bool { return len(s[1].handled) > before })
-	got := s[1].handled[before]
+	var got *adapter.Message
+	s[1].wait("the message", func() bool {
+		if len(s[1].handled) > before {
+			got = s[1].handled[before]
+		}
+		return got != nil
+	})
 	if got.Kind != want.Kind || got.Flags != want.Flags || string(got.Data) != string(want.Data) ||
 		!slices.Equal(got.Target.Except, want.Target.Except) || len(got.Target.Rooms) != 0 ||
 		!slices.EqualFunc(got.Attachments, want.Attachments, slices.Equal) {

@@ -139,8 +139,14 @@ func serverSide(t *testing.T, s []*site) {
 		t.Fatal(err)
 	}
 	for _, n := range s[1:] {
-		n.wait("the event", func() bool { return len(n.handled) == 1 })
-		if got := text(n.handled[0]); got != "e\x01\x02\x03" {
+		var first *adapter.Message
+		n.wait("the event", func() bool {
+			if len(n.handled) == 1 {
+				first = n.handled[0]
+			}
+			return first != nil
+		})
+		if got := text(first); got != "e\x01\x02\x03" {
 			t.Errorf("got %q", got)
 		}
 	}

@@ -216,7 +216,7 @@ func storable(m *nodewire.Message) bool {
 func (c *Cluster) toMessage(m *nodewire.Message, offset string) *adapter.Message {
 	out := &adapter.Message{
 		Target: m.Target, Flags: m.Flags, Data: m.Data, Attachments: m.Attachments,
-		Rooms: m.Rooms, Close: m.Close, Offset: offset,
+		Rooms: m.Rooms, Close: m.Close, Moved: m.Moved, Offset: offset,
 	}
 	switch m.Type {
 	case nodewire.Broadcast:

@@ -29,7 +29,7 @@ type Wire interface {
 func (a *Namespace) toWire(m *adapter.Message) *nodewire.Message {
 	out := &nodewire.Message{
 		UID: a.node.uid, NSP: a.name, Target: m.Target, Flags: m.Flags,
-		Data: m.Data, Attachments: m.Attachments, Rooms: m.Rooms, Close: m.Close,
+		Data: m.Data, Attachments: m.Attachments, Rooms: m.Rooms, Close: m.Close, Moved: m.Moved,
 	}
 	switch m.Kind {
 	case adapter.Broadcast:
@@ -52,7 +52,7 @@ func (a *Namespace) toWire(m *adapter.Message) *nodewire.Message {
 // are for adapters only.
 func fromWire(m *nodewire.Message) (out *adapter.Message, ok bool) {
 	out = &adapter.Message{
-		Target: m.Target, Flags: m.Flags, Data: m.Data, Attachments: m.Attachments, Rooms: m.Rooms, Close: m.Close,
+		Target: m.Target, Flags: m.Flags, Data: m.Data, Attachments: m.Attachments, Rooms: m.Rooms, Close: m.Close, Moved: m.Moved,
 	}
 	switch m.Type {
 	case nodewire.Broadcast:

@@ -77,11 +77,15 @@ func (w *writer) body(m *Message, nsp bool) {
 		w.names(m.Rooms)
 		w.member("requestId", m.RequestID)
 	case DisconnectSockets:
-		w.object(2 + request)
+		w.object(2 + request + one(m.Moved))
 		w.key("opts")
 		w.options(m, true)
 		w.key("close")
 		w.truth(m.Close)
+		if m.Moved {
+			w.key("moved")
+			w.truth(true)
+		}
 		w.member("requestId", m.RequestID)
 	case FetchSockets:
 		w.object(1 + request)
@@ -196,6 +200,8 @@ func (r *reader) body(m *Message) (opts bool) {
 			m.Rooms = r.names()
 		case "close":
 			m.Close = r.truth()
+		case "moved":
+			m.Moved = r.truth()
 		case "sockets":
 			m.Sockets, _ = r.sockets()
 		case "clientCount":

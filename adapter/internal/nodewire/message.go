@@ -127,6 +127,7 @@ type Message struct {
 
 	Rooms       []string             // of SocketsJoin, SocketsLeave, ListSocketsResponse and ListRoomsResponse
 	Close       bool                 // of DisconnectSockets: close the connection underneath too
+	Moved       bool                 // of DisconnectSockets: see adapter.Message; the classic adapter does not carry it
 	Sockets     []adapter.SocketInfo // of FetchSocketsResponse
 	ClientCount int                  // of BroadcastClientCount
 	SID         string               // of BroadcastAck: whose it is, if a Go node sent it

@@ -244,6 +244,30 @@ func TestRoundTripEnvelopes(t *testing.T) {
 	}
 }
 
+// Go nodes tell each other of a session that went on elsewhere.
+func TestMoved(t *testing.T) {
+	m := &nodewire.Message{
+		Type: nodewire.DisconnectSockets, UID: "0123456789abcdef", NSP: "/",
+		Target: adapter.Target{Rooms: []string{"s1"}}, Close: true, Moved: true,
+	}
+	for _, f := range []format{envelope, published} {
+		b, err := f.encode(nil, m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := f.decode(b); err != nil || !got.Moved || !got.Close {
+			t.Errorf("%q became %+v, %v", b, got, err)
+		}
+	}
+	fields, err := nodewire.StreamFields(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := nodewire.DecodeStreamEntry(entry(fields)); err != nil || !got.Moved {
+		t.Errorf("%q became %+v, %v", fields, got, err)
+	}
+}
+
 func TestRoundTripClassic(t *testing.T) {
 	list := append(everything(),
 		&nodewire.Message{Type: nodewire.ListSockets, RequestID: "r", UID: "u", Target: adapter.Target{Rooms: []string{"a"}}},
