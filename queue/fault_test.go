@@ -82,7 +82,7 @@ func TestBlackhole(t *testing.T) {
 	consume(t, q, "w", "g", func(_ context.Context, j *queue.Job) error {
 		got.add(string(j.Args()))
 		return nil
-	}, queue.ConsumeOptions{})
+	}, queue.ConsumeOptions{MinIdle: time.Second}) // until a job whose delivery was swallowed comes again
 	put := func(i int) {
 		if _, err := direct.Publish(t.Context(), "w", "job", i); err != nil {
 			t.Fatal(err)
