@@ -160,24 +160,44 @@ func (b Broadcast) Emit(event string, args ...any) error {
 	}
 	m := &adapter.Message{Kind: adapter.Broadcast, Target: b.target, Flags: b.flags, Data: data, Attachments: attachments}
 	for _, n := range b.namespaces() {
-		n.deliver(m)
-		if !b.local {
-			if e := n.adapter.Publish(m); e != nil && err == nil {
-				err = e
-			}
+		if e := n.emit(m, b.local); e != nil && err == nil {
+			err = e
 		}
 	}
 	return err
 }
 
-// deliver sends a broadcast to this node's sockets.
-func (n *Namespace) deliver(m *adapter.Message) {
-	msg := encode(sio.Packet{Type: sio.Event, Namespace: n.name, Data: m.Data, Attachments: m.Attachments})
-	n.fanOut(m, msg)
+// emit delivers a broadcast, and has the other nodes do so unless it is local.
+func (n *Namespace) emit(m *adapter.Message, local bool) error {
+	switch {
+	case n.out == nil:
+		n.deliver(m, "")
+	case !local && !m.Flags.Volatile:
+		return n.out.keep(m, func(offset string) { n.deliver(m, offset) })
+	default:
+		if err := n.out.inTurn(sizeOf(m), func() { n.deliver(m, "") }); err != nil {
+			return err
+		}
+	}
+	if local {
+		return nil
+	}
+	return n.adapter.Publish(m)
+}
+
+// deliver sends a broadcast to this node's sockets, with the offset if it is
+// kept.
+func (n *Namespace) deliver(m *adapter.Message, offset string) {
+	p := sio.Packet{Type: sio.Event, Namespace: n.name, Data: m.Data, Attachments: m.Attachments}
+	if offset == "" {
+		n.fanOut(m, encode(p), "")
+		return
+	}
+	n.fanOut(m, encodeKept(p, offset), offset)
 }
 
 // fanOut sends msg to this node's sockets that m is for.
-func (n *Namespace) fanOut(m *adapter.Message, msg *engineio.Message) {
+func (n *Namespace) fanOut(m *adapter.Message, msg *engineio.Message, offset string) {
 	var f engineio.Flags
 	if m.Flags.Volatile {
 		f = engineio.Volatile
@@ -188,6 +208,11 @@ func (n *Namespace) fanOut(m *adapter.Message, msg *engineio.Message) {
 	var watched []*Socket
 	n.hub.Each(m.Target.Rooms, m.Target.Except, func(s *Socket) {
 		if !s.reachable() {
+			if !s.recovering() || f != 0 || s.hold(m, msg, offset) {
+				return
+			} // it has recovered just now
+		}
+		if offset != "" && s.has(offset) {
 			return
 		}
 		if s.outgoing.Load() != nil {
@@ -228,12 +253,17 @@ func (b Broadcast) EmitWithAck(ctx context.Context, event string, args ...any) (
 
 	var c collector
 	done := make(chan struct{})
-	n.askClients(ctx, m, func(r adapter.Response) {
-		c.add(r)
-		if r.Last {
-			close(done)
-		}
+	err = n.inTurn(sizeOf(m), func() {
+		n.askClients(ctx, m, func(r adapter.Response) {
+			c.add(r)
+			if r.Last {
+				close(done)
+			}
+		})
 	})
+	if err != nil {
+		return nil, err
+	}
 	var partial *adapter.PartialError
 	if !b.local {
 		if err := n.adapter.Request(ctx, m, c.add); err != nil && !errors.As(err, &partial) {
@@ -357,7 +387,7 @@ func (b Broadcast) request(ctx context.Context, m *adapter.Message) error {
 	}
 	for _, n := range b.namespaces() {
 		ctx, cancel := n.srv.within(ctx, 0)
-		done := n.carryOut(ctx, m)
+		done := n.carryOutInTurn(ctx, m)
 		if !b.local {
 			keep(n.adapter.Request(ctx, m, func(adapter.Response) {}))
 		}

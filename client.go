@@ -161,12 +161,31 @@ func (c *client) keep(name string, s *Socket) {
 	c.more[name] = s
 }
 
+// replace puts another socket in the place of s, and reports false if the client
+// has gone.
+func (c *client) replace(s, other *Socket) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.closed:
+		return false
+	case c.first == s:
+		c.first = other
+	case c.more[s.name] == s:
+		c.more[s.name] = other
+	default:
+		return false
+	}
+	other.name = s.name
+	return true
+}
+
 // socket returns the one in this namespace, whether connected or not yet.
 func (c *client) socket(name string) *Socket {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.find(name)
-	if s == nil || s.state.Load() == socketConnecting {
+	if s == nil || s.state.Load() <= socketRecovering {
 		return nil
 	}
 	return s

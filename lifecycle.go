@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"runtime/debug"
+	"slices"
 
 	"github.com/socketeer-io/socketeer/engineio"
 	"github.com/socketeer-io/socketeer/protocol/sio"
@@ -141,7 +142,9 @@ func (s *Socket) drain() {
 func (s *Socket) handle(m *Message) {
 	switch m.kind {
 	case kindConnect:
-		s.connect()
+		s.connect(true)
+	case kindConnectAnew:
+		s.connect(false)
 	case kindDisconnect:
 		s.disconnected(m.reason)
 	case kindEvent:
@@ -204,9 +207,10 @@ func (s *Socket) ownTable() *table {
 	return s.extra.handlers.load()
 }
 
-// connect joins the namespace: finds it, asks the middleware, tells the
-// client, and runs the connect handlers.
-func (s *Socket) connect() {
+// connect joins the namespace: finds it, recovers the client's session if it
+// asks for that and may, asks the middleware, tells the client, and runs the
+// connect handlers.
+func (s *Socket) connect(mayRecover bool) {
 	srv := s.client.srv
 	n, err := srv.enter(s.Context(), s.name, s.auth)
 	if err != nil {
@@ -214,16 +218,28 @@ func (s *Socket) connect() {
 		return
 	}
 	s.nsp = n
+	var back *comeback
+	if n.log != nil && mayRecover {
+		var ok bool
+		if back, ok = s.comeBack(); !ok {
+			return
+		}
+	}
 	connects, uses := n.registered()
-	err = srv.protect(func() error { return admit(s, uses) }, "connect middleware", n.name, s)
-	if err == nil && s.state.Load() != socketConnecting {
+	if back == nil || srv.o.recovery.RunMiddlewares {
+		err = srv.protect(func() error { return admit(s, uses) }, "connect middleware", n.name, s)
+	}
+	if err == nil && s.state.Load() > socketRecovering {
 		err = ErrDisconnected
 	}
-	if err == nil {
+	if err == nil && back == nil {
 		s.joinWaiting()
 	}
-	if err != nil || !s.connected() {
-		s.leaveAll()
+	if err != nil || back == nil && !s.connected() || back != nil && !s.resume(back) {
+		rooms := s.leaveAll()
+		if back != nil {
+			s.failComeBack(back, err, rooms)
+		}
 		n.exit()
 		if err == nil { // the client has gone
 			return
@@ -270,13 +286,13 @@ func (s *Socket) refused(e any) {
 // connected makes the socket part of the namespace. It reports false when the
 // client has gone meanwhile.
 func (s *Socket) connected() bool {
-	data, err := json.Marshal(struct {
-		SID string `json:"sid"`
-	}{s.ID()})
-	if err != nil { // a string
-		panic(err)
+	var x *session
+	if s.nsp.log != nil {
+		x = newSession(s, s.client.srv.newID())
+		s.session.Store(x)
 	}
 	s.nsp.hub.Add(&s.member)
+	s.announceID()
 	// The client answers the CONNECT as soon as it has it, and must find the
 	// socket admitted. For broadcasts see reachable.
 	c := s.client
@@ -288,10 +304,30 @@ func (s *Socket) connected() bool {
 	c.joined = true
 	c.mu.Unlock()
 	c.conn.Keep()
-	_ = c.conn.Send(encode(sio.Packet{Type: sio.Connect, Namespace: s.name, Data: data}), 0)
-	s.state.CompareAndSwap(socketAdmitted, socketConnected) // unless it has gone already
-	s.joinWaiting()                                         // what was added since
+	s.tellConnected(x)
+	s.joinWaiting() // what was added since
+	if x != nil {
+		s.nsp.srv.keeper.begin(x)
+	}
 	return true
+}
+
+// tellConnected tells the client that it has joined: the socket has been
+// admitted.
+func (s *Socket) tellConnected(x *session) {
+	said := struct {
+		SID string `json:"sid"`
+		PID string `json:"pid,omitempty"`
+	}{SID: s.ID()}
+	if x != nil {
+		said.PID = x.pid
+	}
+	data, err := json.Marshal(said)
+	if err != nil { // strings
+		panic(err)
+	}
+	_ = s.client.conn.Send(encode(sio.Packet{Type: sio.Connect, Namespace: s.name, Data: data}), 0)
+	s.state.CompareAndSwap(socketAdmitted, socketConnected) // unless it has gone already
 }
 
 // joinWaiting joins the rooms that a middleware wanted: before the client is
@@ -319,6 +355,9 @@ func (s *Socket) joinWaiting() {
 // wanted. It does not wait, and takes no lock of the hub: it may be called
 // where a broadcast finds out that a client is gone.
 func (s *Socket) disconnect(reason string, tell bool) {
+	if x := s.session.Load(); x != nil && recoverable(reason) {
+		x.mayComeBack()
+	}
 	wasConnected := s.end()
 	s.client.remove(s, false)
 	if !wasConnected {
@@ -330,7 +369,10 @@ func (s *Socket) disconnect(reason string, tell bool) {
 	}
 	srv := s.nsp.srv
 	srv.pool.spawn(func() {
-		s.leaveAll()
+		rooms := s.leaveAll()
+		if x := s.session.Load(); x != nil {
+			x.leave(reason, append([]string{s.ID()}, rooms...))
+		}
 		s.mu.Lock()
 		s.enqueue(&Message{kind: kindDisconnect, reason: reason})
 		srv.pool.kick()
@@ -363,19 +405,22 @@ func (s *Socket) end() (wasConnected bool) {
 	for _, f := range after {
 		go (*f)()
 	}
-	return was != socketConnecting
+	return was > socketRecovering
 }
 
 // leaveAll takes the socket out of its rooms, and remembers them for
 // OnDisconnecting.
-func (s *Socket) leaveAll() {
+func (s *Socket) leaveAll() (left []string) {
 	left, emptied := s.nsp.hub.Remove(&s.member)
+	left = slices.DeleteFunc(left, func(room string) bool { return room == s.ID() })
 	if len(left) > 0 {
 		s.mu.Lock()
 		s.more().rooms = left
 		s.mu.Unlock()
 	}
 	s.nsp.withdraw(emptied)
+	s.withdrawID()
+	return left
 }
 
 // disconnected runs the disconnect handlers.

@@ -35,6 +35,7 @@ type msgKind uint8
 const (
 	kindEvent msgKind = iota
 	kindConnect
+	kindConnectAnew // and recover nothing
 	kindDisconnect
 )
 

@@ -26,6 +26,8 @@ type Namespace struct {
 	srv     *Server
 	name    string
 	adapter adapter.Adapter
+	log     adapter.Log // the adapter; nil without recovery, as is out
+	out     *outbox
 	hub     *hub.Hub[*Socket]
 	parent  *Dynamic // nil unless made by one
 	acks    atomic.Uint64
@@ -124,7 +126,12 @@ func (n *Namespace) Socket(id string) (*Socket, bool) {
 
 // Rooms returns the names of the rooms that have members on this node. The
 // rooms that are sockets' ids are not among them.
-func (n *Namespace) Rooms() []string { return n.hub.Rooms() }
+func (n *Namespace) Rooms() []string {
+	return slices.DeleteFunc(n.hub.Rooms(), func(room string) bool {
+		m, ok := n.hub.Find(room) // a recovered socket's own room
+		return ok && n.hub.In(m, room)
+	})
+}
 
 // local collects the target's sockets on this node. One that is in a room by its
 // connect middleware already, and not yet connected, is not among them.
@@ -183,6 +190,13 @@ func (n *Namespace) enter() bool {
 	}
 	n.users++
 	return true
+}
+
+// stay counts somebody who will exit, as enter does, where somebody is.
+func (n *Namespace) stay() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.users++
 }
 
 // exit counts a socket that has gone, or was refused, and has a namespace

@@ -29,6 +29,7 @@ type options struct {
 	requestTimeout time.Duration
 	cleanup        bool
 	client         fs.FS
+	recovery       *Recovery // nil: off
 	engine         engineio.Options
 }
 
@@ -60,7 +61,7 @@ func (o *options) validate() error {
 	case o.maxPending <= 0 || o.maxNamespaces < 0 || o.maxRooms < 0:
 		return errors.New("socketeer: limits must be positive")
 	}
-	return nil
+	return o.recovery.validate()
 }
 
 // WithPath sets the path of all requests, between slashes. Default

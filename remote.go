@@ -26,10 +26,10 @@ func (l *local) Handle(m *adapter.Message) {
 	n := (*Namespace)(l)
 	switch m.Kind {
 	case adapter.Broadcast:
-		n.deliver(m)
+		n.deliver(m, m.Offset)
 	case adapter.Join, adapter.Leave, adapter.Disconnect:
 		ctx, cancel := n.srv.bounded(context.Background())
-		done := n.carryOut(ctx, m)
+		done := n.carryOutInTurn(ctx, m)
 		n.srv.pool.spawn(func() {
 			defer cancel()
 			if err := <-done; err != nil {
@@ -46,7 +46,9 @@ func (l *local) Answer(ctx context.Context, m *adapter.Message, reply func(adapt
 	n := (*Namespace)(l)
 	switch m.Kind {
 	case adapter.Broadcast:
-		n.askClients(ctx, m, reply)
+		if err := n.inTurn(sizeOf(m), func() { n.askClients(ctx, m, reply) }); err != nil {
+			n.srv.o.logger.Warn("another node's request was not carried out", "nsp", n.name, "kind", m.Kind.String(), "err", err)
+		}
 	case adapter.Fetch:
 		n.describe(m.Target, reply)
 	case adapter.ServerSideEmit:
@@ -56,7 +58,7 @@ func (l *local) Answer(ctx context.Context, m *adapter.Message, reply func(adapt
 			}
 		})
 	default:
-		done := n.carryOut(ctx, m)
+		done := n.carryOutInTurn(ctx, m)
 		n.srv.pool.spawn(func() {
 			if err := <-done; err != nil {
 				n.srv.o.logger.Warn("another node's request was not carried out", "nsp", n.name, "kind", m.Kind.String(), "err", err)
@@ -67,10 +69,29 @@ func (l *local) Answer(ctx context.Context, m *adapter.Message, reply func(adapt
 	}
 }
 
-// carryOut makes this node's sockets join, leave or disconnect. It does so at
-// once; what remains is to wait until the cluster knows of the rooms.
-func (n *Namespace) carryOut(ctx context.Context, m *adapter.Message) <-chan error {
+// carryOutInTurn does what carryOut does, when what was sent before has been
+// delivered.
+func (n *Namespace) carryOutInTurn(ctx context.Context, m *adapter.Message) <-chan error {
 	done := make(chan error, 1)
+	if err := n.inTurn(sizeOf(m), func() { n.carryOut(ctx, m, done) }); err != nil {
+		done <- err
+	}
+	return done
+}
+
+// carryOut makes this node's sockets join, leave or disconnect. It does so at
+// once; what remains is to wait until the cluster knows of the rooms and the
+// sockets' sessions have been saved.
+func (n *Namespace) carryOut(ctx context.Context, m *adapter.Message, done chan<- error) {
+	if m.Moved {
+		n.srv.pool.spawn(func() {
+			for _, id := range m.Target.Rooms {
+				n.evict(id)
+			}
+			done <- nil
+		})
+		return
+	}
 	sockets := n.local(m.Target)
 	switch m.Kind {
 	case adapter.Join:
@@ -85,21 +106,24 @@ func (n *Namespace) carryOut(ctx context.Context, m *adapter.Message) <-chan err
 				}
 			}
 		}
-		if len(announce) > 0 {
-			n.srv.pool.spawn(func() { done <- n.announceAll(ctx, announce) })
-			return done
+		if len(announce) > 0 || n.log != nil && len(sockets) > 0 {
+			n.srv.pool.spawn(func() {
+				err := n.announceAll(ctx, announce)
+				n.saveSessions(ctx, sockets)
+				done <- err
+			})
+			return
 		}
 	case adapter.Leave:
 		for _, s := range sockets {
-			s.Leave(m.Rooms...)
+			s.leave(m.Rooms)
 		}
 	case adapter.Disconnect:
 		for _, s := range sockets {
-			s.Disconnect(m.Close)
+			s.disconnectNow(m.Close)
 		}
 	}
 	done <- nil
-	return done
 }
 
 func (n *Namespace) announceAll(ctx context.Context, rooms map[string]bool) (first error) {

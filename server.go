@@ -9,8 +9,9 @@
 //
 // A message is delivered at most once. Messages to one client keep the order
 // in which one goroutine sent them, across transports and nodes. A client that
-// is not connected gets nothing, and one that does not read fast enough is
-// disconnected when its send buffer is full.
+// is not connected gets nothing, unless it comes back in time and [WithRecovery]
+// is on, and one that does not read fast enough is disconnected when its send
+// buffer is full.
 package socketeer
 
 import (
@@ -46,6 +47,9 @@ type Server struct {
 	pool     *pool
 	draining atomic.Bool
 
+	keeper     *keeper // nil without recovery
+	recoveries recoveryCounts
+
 	mu         sync.Mutex // guards the rest
 	namespaces map[string]*Namespace
 	opening    map[string]chan struct{} // namespaces about to exist
@@ -73,6 +77,9 @@ func NewServer(opts ...Option) (*Server, error) {
 	}
 	if o.client != nil {
 		s.files = &clientFiles{files: o.client}
+	}
+	if o.recovery != nil {
+		s.keeper = newKeeper(s, o.recovery.MaxDisconnection)
 	}
 	engine := o.engine
 	engine.Logger, engine.NodeTag, engine.AfterRead = o.logger, s.tag, s.pool.kick
@@ -233,7 +240,10 @@ func (s *Server) create(ctx context.Context, name string, parent *Dynamic) (*Nam
 	a, err := s.o.adapter.Open(ctx, name, (*local)(n))
 	if err == nil {
 		n.adapter = a
-		if _, err = s.adopt(n); err != nil {
+		if err = n.useLog(a); err == nil {
+			_, err = s.adopt(n)
+		}
+		if err != nil {
 			err = errors.Join(err, a.Close())
 		}
 	}
@@ -444,6 +454,9 @@ func (s *Server) Close() error {
 func (s *Server) close(ctx context.Context) error {
 	err := s.engine.Close(ctx)
 	s.pool.close(ctx)
+	if s.keeper != nil {
+		s.keeper.close(ctx)
+	}
 	s.mu.Lock()
 	s.closed = true
 	namespaces := slices.Collect(maps.Values(s.namespaces))

@@ -28,6 +28,11 @@ type Socket struct {
 	state    atomic.Uint32
 	outgoing atomic.Pointer[[]*OutgoingFunc]
 
+	// Of recovery; nil without.
+	session   atomic.Pointer[session]
+	floor     atomic.Pointer[string] // offset: what is not newer has been replayed
+	recovered atomic.Bool
+
 	mu    sync.Mutex // guards the rest
 	inbox inbox
 	full  bool          // the inbox is, and the client paused
@@ -45,11 +50,13 @@ type extra struct {
 	data          map[string]any
 	user          string
 	rooms         []string  // to be joined before connecting; left on disconnecting
+	held          *held     // while recovering
 	after         []*func() // see socketContext
 }
 
 const (
 	socketConnecting = iota
+	socketRecovering // in its rooms, but what is sent to it waits for what it missed
 	socketAdmitted   // its CONNECT is being sent
 	socketConnected
 	socketDisconnected
@@ -108,6 +115,9 @@ func (s *Socket) Context() context.Context { return (*socketContext)(s) }
 func (s *Socket) Emit(event string, args ...any) error { return s.emit(0, false, event, args) }
 
 func (s *Socket) emit(f engineio.Flags, noCompress bool, event string, args []any) error {
+	if s.nsp.out != nil && s.state.Load() != socketConnecting {
+		return s.emitInTurn(f, noCompress, event, args)
+	}
 	p := sio.Packet{Type: sio.Event, Namespace: s.nsp.name}
 	m, err := encodeEventArgs(&p, event, args)
 	if err != nil {
@@ -145,12 +155,16 @@ func (s *Socket) EmitWithAck(ctx context.Context, event string, args ...any) (*R
 	if !s.expect(id, func(r *Reply) { replies <- r }) {
 		return nil, ErrDisconnected
 	}
-	s.sent(event, p.Data)
-	if err := s.client.send(m, 0); err != nil {
+	err = s.nsp.inTurn(m.Len(), func() {
+		s.sent(event, p.Data)
+		// When it fails, the socket's end is the answer.
+		_ = s.client.send(m, 0)
+		s.client.conn.Flush() // we may be in a handler of this very client
+	})
+	if err != nil {
 		s.unexpect(id)
 		return nil, err
 	}
-	s.client.conn.Flush() // we may be in a handler of this very client
 	select {
 	case r := <-replies:
 		if r == nil {
@@ -258,9 +272,11 @@ func (s *Socket) Join(ctx context.Context, rooms ...string) error {
 }
 
 func (s *Socket) join(ctx context.Context, rooms []string) error {
+	s.awaitTurn(ctx)
 	if s.state.Load() == socketDisconnected { // and may be in the hub yet
 		return ErrDisconnected
 	}
+	defer s.saveSession(ctx)
 	var first error
 	for _, room := range rooms {
 		if room == s.ID() {
@@ -311,11 +327,20 @@ func (s *Socket) Leave(rooms ...string) {
 		s.extra.rooms = slices.DeleteFunc(s.extra.rooms, func(r string) bool { return slices.Contains(rooms, r) })
 	}
 	s.mu.Unlock()
+	out := s.nsp.out
+	// When too much waits, what was sent before may pass by this socket.
+	if out == nil || out.inTurn(0, func() { s.leave(rooms) }) != nil {
+		s.leave(rooms)
+	}
+}
+
+func (s *Socket) leave(rooms []string) {
 	for _, room := range rooms {
-		if s.nsp.hub.Leave(&s.member, room) {
+		if room != s.ID() && s.nsp.hub.Leave(&s.member, room) {
 			s.nsp.withdraw([]string{room})
 		}
 	}
+	s.changed()
 }
 
 // Rooms returns the rooms the socket is in, its own id first. While it
@@ -327,7 +352,13 @@ func (s *Socket) Rooms() []string {
 		rooms = append(rooms, s.extra.rooms...)
 	}
 	s.mu.Unlock()
-	return append(rooms, s.nsp.hub.RoomsOf(&s.member)...)
+	return append(rooms, s.roomsOf()...)
+}
+
+// roomsOf are the rooms the socket is in, without that of its id, which a
+// recovered one has joined.
+func (s *Socket) roomsOf() []string {
+	return slices.DeleteFunc(s.nsp.hub.RoomsOf(&s.member), func(room string) bool { return room == s.ID() })
 }
 
 // On registers a handler of an event of this client. See [Namespace.On], which
@@ -409,22 +440,26 @@ func (s *Socket) OnDisconnect(f func(ctx context.Context, reason string)) {
 // see it as JSON in [RemoteSocket], so it must not be changed afterwards.
 func (s *Socket) Set(key string, value any) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	e := s.more()
 	if e.data == nil {
 		e.data = make(map[string]any)
 	}
 	e.data[key] = value
+	s.mu.Unlock()
+	s.changed()
 }
 
-// Value returns what was kept by Set, or nil.
+// Value returns what was kept by Set, or nil. After a recovery it is what
+// encoding/json makes of the value's JSON: strings, float64, bool, []any,
+// map[string]any; [Recall] makes it what it was.
 func (s *Socket) Value(key string) any {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.extra == nil {
-		return nil
+	var v any
+	if s.extra != nil {
+		v = s.extra.data[key]
 	}
-	return s.extra.data[key]
+	s.mu.Unlock()
+	return decoded(v)
 }
 
 // dataJSON returns all values.
@@ -455,6 +490,13 @@ func (s *Socket) info() adapter.SocketInfo {
 // Disconnect ends the socket: its client is told, and does not reconnect by
 // itself. With close, all sockets of the client end, and the connection too.
 func (s *Socket) Disconnect(close bool) {
+	// When too much waits, it is not awaited.
+	if s.nsp.inTurn(0, func() { s.disconnectNow(close) }) != nil {
+		s.disconnectNow(close)
+	}
+}
+
+func (s *Socket) disconnectNow(close bool) {
 	if close {
 		s.client.disconnectAll()
 		return

@@ -18,6 +18,7 @@ func (s *Socket) SetUser(ctx context.Context, user string) error {
 	if before == user {
 		return nil
 	}
+	defer s.changed()
 	if before != "" {
 		s.Leave(userRoom(before))
 	}

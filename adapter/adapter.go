@@ -68,6 +68,11 @@ type Message struct {
 	Rooms []string // of a Join or Leave
 	Close bool     // of a Disconnect: close the connection underneath too
 
+	// Moved is set on a Disconnect of one socket whose client has come back on
+	// the sender's node: its session goes on there, and is not to be saved or
+	// dropped by the node that had it. Node.js peers do not know it and need not.
+	Moved bool
+
 	// Offset is where a [Log] keeps a Broadcast; empty when none does. Set by
 	// the adapter, on what it hands to Local and on what it restores.
 	Offset string
@@ -144,6 +149,13 @@ type Adapter interface {
 	Leave(room string)
 	// Close detaches the namespace from the cluster.
 	Close() error
+}
+
+// IDs is optionally implemented by an [Adapter] that cannot tell a socket's node
+// by its id. If NeedsIDs returns true, Join is called for the id of every
+// socket before its client learns it, and Leave when the socket is gone.
+type IDs interface {
+	NeedsIDs() bool
 }
 
 // Factory makes the adapters of one node, one for each namespace. It is what

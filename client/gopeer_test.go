@@ -25,9 +25,6 @@ type goPeer struct {
 
 func startGo(t *testing.T, opts peerOptions) peer {
 	t.Helper()
-	if opts.Recovery {
-		t.Skip("Socketeer's server has no connection state recovery yet")
-	}
 	p := &goPeer{t: t, opts: opts}
 	p.Restart()
 	t.Cleanup(p.Kill)
@@ -54,6 +51,9 @@ func (p *goPeer) Restart() {
 	}
 	if n := p.opts.MaxPayload; n > 0 {
 		opts = append(opts, socketeer.WithMaxPayload(int64(n)))
+	}
+	if p.opts.Recovery {
+		opts = append(opts, socketeer.WithRecovery(socketeer.Recovery{}))
 	}
 	if p.opts.Cookie {
 		opts = append(opts, socketeer.WithCookie(http.Cookie{Name: "io"}))
@@ -121,6 +121,7 @@ func behave(io *socketeer.Server) {
 		})
 		s.On("leave", leave)
 		s.On("hang up", func(context.Context, *socketeer.Message) error { s.Conn().Close(); return nil })
+		var told chan struct{} // closed by the last to be told later
 		s.On("tell later", func(_ context.Context, m *socketeer.Message) error {
 			var ms int
 			var event string
@@ -128,7 +129,16 @@ func behave(io *socketeer.Server) {
 			if err := m.Decode(&ms, &event, &data); err != nil {
 				return err
 			}
-			time.AfterFunc(time.Duration(ms)*time.Millisecond, func() { _ = io.To("later").Emit(event, data) })
+			// Timers that are due at the same time run in any order.
+			before, done := told, make(chan struct{})
+			told = done
+			time.AfterFunc(time.Duration(ms)*time.Millisecond, func() {
+				if before != nil {
+					<-before
+				}
+				_ = io.To("later").Emit(event, data)
+				close(done)
+			})
 			return nil
 		})
 		numbers(s)

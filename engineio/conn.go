@@ -172,6 +172,14 @@ func (c *Conn) overflows(m *Message) bool {
 	return c.out.n > 0 && c.out.bytes+int(c.out.n)*messageCost+m.Len() > c.srv.o.SendBuffer
 }
 
+// Crowded reports whether more than half of the send buffer is taken: who has
+// much to send waits then, or the client is closed as a slow consumer.
+func (c *Conn) Crowded() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.out.n > 0 && c.out.bytes+int(c.out.n)*messageCost > c.srv.o.SendBuffer/2
+}
+
 func (c *Conn) writable() bool {
 	if c.ws == nil {
 		return c.poll.parked != nil

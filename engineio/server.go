@@ -46,7 +46,7 @@ type Server struct {
 	cors     *cors.Cors   // nil when not configured
 	wheel    *wheel
 	flushers *flushers
-	pollers  []*netpoll.Poller // none where there is no epoll
+	pollers  []*netpoll.Poller // none where there is no epoll, or no WebSocket
 	start    time.Time
 	conns    [connShards]connShard
 	count    atomic.Int64
@@ -205,7 +205,7 @@ func (s *Server) begin() bool {
 // makePollers makes one poller for every two processors: what the messages ask
 // for is done by others.
 func (s *Server) makePollers() error {
-	if !netpoll.Supported {
+	if !netpoll.Supported || !slices.Contains(s.o.Transports, websocket) {
 		return nil
 	}
 	for range max(1, runtime.GOMAXPROCS(0)/2) {

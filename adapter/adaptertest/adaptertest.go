@@ -34,11 +34,12 @@ type Capability uint
 
 // The capabilities.
 const (
-	OrderAcrossTargets Capability = 1 << iota // one sender's messages to different rooms keep their order
+	OrderAcrossTargets Capability = 1 << iota // one sender's messages to different rooms, and requests, keep their order
 	ConfirmedJoin                             // Join returns when the room's messages arrive
 	Interest                                  // a room's messages go only to nodes with members in it
 	LargeMessages                             // of 900 KB
 	NamedMissing                              // a PartialError names the nodes
+	Verbatim                                  // what is no text or no valid event arrives byte for byte too
 )
 
 // Run runs the suite as subtests of t. They share one cluster, in a namespace
@@ -61,7 +62,7 @@ func Run(t *testing.T, start Nodes, o Options) {
 			if o.Lacks&c.needs != 0 {
 				t.Skip("the adapter cannot do this by its nature")
 			}
-			c.run(t, open(t, nodes, "/"+c.name))
+			c.run(t, s.open(t, nodes, "/"+c.name))
 		})
 	}
 	t.Run("namespaces are isolated", func(t *testing.T) { s.isolation(t, nodes) })
@@ -73,6 +74,16 @@ func Run(t *testing.T, start Nodes, o Options) {
 type suite struct {
 	Options
 	start Nodes
+}
+
+// open attaches namespace nsp of every node.
+func (s *suite) open(t *testing.T, nodes []adapter.Factory, nsp string) []*site {
+	t.Helper()
+	sites := open(t, nodes, nsp)
+	for _, site := range sites {
+		site.lax = s.Lacks&OrderAcrossTargets != 0
+	}
+	return sites
 }
 
 type testCase struct {
@@ -91,6 +102,7 @@ func (s *suite) cases() []testCase {
 		{"broadcast to a socket", 0, broadcastSocket},
 		{"broadcast to a recovered socket", 0, broadcastRecovered},
 		{"content arrives unchanged", 0, content},
+		{"content that makes no sense", Verbatim, verbatim},
 		{"large messages", LargeMessages, large},
 		{"strange room names", ConfirmedJoin, strangeRooms},
 		{"order of one sender", 0, order},
@@ -102,7 +114,7 @@ func (s *suite) cases() []testCase {
 		{"remote join, leave, disconnect", 0, remote},
 		{"fetch", 0, fetch},
 		{"acknowledgements", 0, acks},
-		{"requests keep their place", 0, requestOrder},
+		{"requests keep their place", OrderAcrossTargets, requestOrder},
 		{"server-side emit", 0, serverSide},
 		{"frozen node", NamedMissing, frozen},
 		{"many requests at once", 0, concurrentRequests},

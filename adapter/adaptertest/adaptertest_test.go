@@ -16,3 +16,15 @@ func TestMemory(t *testing.T) {
 		return []adapter.Factory{adapter.Memory{}}
 	}, adaptertest.Options{Nodes: 1})
 }
+
+func TestMemoryLog(t *testing.T) {
+	adaptertest.RunLog(t, func(testing.TB, int) []adapter.Factory {
+		return []adapter.Factory{adapter.Memory{LogBytes: 1 << 20}}
+	}, adaptertest.LogOptions{
+		Trim: func(_ testing.TB, _ string, emit func()) {
+			for range 1000 {
+				emit()
+			}
+		},
+	})
+}

@@ -2,6 +2,7 @@ package adaptertest
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -123,7 +124,7 @@ func requestOrder(t *testing.T, s []*site) {
 		want = append(want, a, b)
 		s[0].emit(to("r"), a)
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
-		_, err := ask(ctx, s[0], &adapter.Message{Kind: adapter.Broadcast, Target: to("r"), Data: []byte(b)})
+		_, err := ask(ctx, s[0], &adapter.Message{Kind: adapter.Broadcast, Target: to("r"), Data: event(b, 0)})
 		cancel()
 		if err != nil {
 			t.Fatal(err)
@@ -133,30 +134,40 @@ func requestOrder(t *testing.T, s []*site) {
 }
 
 func serverSide(t *testing.T, s []*site) {
-	m := &adapter.Message{Kind: adapter.ServerSideEmit, Data: []byte(`["e",1]`), Attachments: [][]byte{{1, 2}, {3}}}
+	m := &adapter.Message{Kind: adapter.ServerSideEmit, Data: event("e", 2), Attachments: [][]byte{{1, 2}, {3}}}
 	if err := s[0].a.Publish(m); err != nil {
 		t.Fatal(err)
 	}
 	for _, n := range s[1:] {
-		n.wait("the event", func() bool { return len(n.handled) == 1 })
+		var first *adapter.Message
+		n.wait("the event", func() bool {
+			if len(n.handled) == 1 {
+				first = n.handled[0]
+			}
+			return first != nil
+		})
+		if got := text(first); got != "e\x01\x02\x03" {
+			t.Errorf("got %q", got)
+		}
 	}
 	got, err := ask(patient(t), s[0], m)
 	if err != nil {
 		t.Fatal(err)
 	}
-	replies := make(map[string]string)
+	replies := make(map[string]bool)
 	for _, r := range got {
-		replies[r.Node] += string(r.Data)
-		if len(r.Attachments) != 2 || string(r.Attachments[0]) != "\x01\x02" {
+		var args []struct{ Node string }
+		if err := json.Unmarshal(r.Data, &args); err != nil || len(args) != 1 || args[0].Node != r.Node {
+			t.Errorf("reply of %s: %s, %v", r.Node, r.Data, err)
+		}
+		replies[r.Node] = true
+		if len(r.Attachments) != 1 || string(r.Attachments[0]) != "\x01\x02" {
 			t.Errorf("attachments %v", r.Attachments)
 		}
 	}
-	if len(replies) != len(s)-1 {
-		t.Errorf("replies %v", replies)
-	}
 	for _, n := range s[1:] {
-		if want := fmt.Sprintf(`["%s"]`, n.name); replies[n.name] != want {
-			t.Errorf("reply of %s: %q", n.name, replies[n.name])
+		if !replies[n.name] || len(replies) != len(s)-1 {
+			t.Errorf("replies of %v", replies)
 		}
 	}
 	s[0].mu.Lock()
@@ -244,7 +255,7 @@ func (u *suite) death(t *testing.T) {
 	if u.Kill == nil {
 		t.Skip("no way to kill a node")
 	}
-	s := open(t, u.start(t, u.Nodes), "/")
+	s := u.open(t, u.start(t, u.Nodes), "/")
 	k := s[2].connect("r")
 	asked := make(chan struct{})
 	setAnswer(s[1], func(*answering) bool { close(asked); return true })
@@ -281,7 +292,7 @@ func (u *suite) death(t *testing.T) {
 }
 
 func (u *suite) isolation(t *testing.T, nodes []adapter.Factory) {
-	x, y := open(t, nodes, "/x"), open(t, nodes, "/x.y *")
+	x, y := u.open(t, nodes, "/x"), u.open(t, nodes, "/x.y *")
 	kx, ky := x[1].connect("r"), y[1].connect("r")
 	x[0].emit(to("r"), "x room")
 	x[0].emit(to(), "x all")
@@ -297,7 +308,7 @@ func (u *suite) isolation(t *testing.T, nodes []adapter.Factory) {
 
 // openOnce: nodes that do not have the namespace answer all the same.
 func (u *suite) openOnce(t *testing.T, nodes []adapter.Factory) {
-	s := open(t, nodes[:1], "/once")
+	s := u.open(t, nodes[:1], "/once")
 	got, err := ask(patient(t), s[0], &adapter.Message{Kind: adapter.Fetch})
 	if err != nil || count(got) != 0 {
 		t.Errorf("got %v, %v", got, err)
@@ -305,7 +316,7 @@ func (u *suite) openOnce(t *testing.T, nodes []adapter.Factory) {
 }
 
 func (u *suite) closing(t *testing.T, nodes []adapter.Factory) {
-	s := open(t, nodes, "/close")
+	s := u.open(t, nodes, "/close")
 	k := s[1].connect("r")
 	s[2].connect("r")
 	if err := s[2].a.Close(); err != nil {
@@ -329,7 +340,7 @@ func (u *suite) closing(t *testing.T, nodes []adapter.Factory) {
 	if got, err := ask(patient(t), s[0], &adapter.Message{Kind: adapter.Fetch}); err != nil || count(got) != 1 {
 		t.Errorf("%d sockets, %v", count(got), err)
 	}
-	again := open(t, nodes[2:3], "/close")
+	again := u.open(t, nodes[2:3], "/close")
 	k2 := again[0].connect("r")
 	s[0].emit(to("r"), "and again")
 	again[0].received(k2, "and again")
@@ -342,7 +353,7 @@ func (u *suite) closing(t *testing.T, nodes []adapter.Factory) {
 
 // lone is what holds for a node without others.
 func (u *suite) lone(t *testing.T) {
-	s := open(t, u.start(t, 1), "/")[0]
+	s := u.open(t, u.start(t, 1), "/")[0]
 	k := s.connect("r")
 	s.emit(to("r"), "to the room")
 	s.emit(to(k.id), "to the socket")

@@ -25,6 +25,7 @@ const (
 	flagVolatile = 1 << iota
 	flagNoCompress
 	flagClose
+	flagMoved
 )
 
 const (
@@ -60,6 +61,9 @@ func appendOp(b []byte, nsp string, m *adapter.Message) []byte {
 	}
 	if m.Close {
 		flags |= flagClose
+	}
+	if m.Moved {
+		flags |= flagMoved
 	}
 	b = msgp.AppendArrayHeader(b, opFields)
 	b = msgp.AppendString(b, nsp)
@@ -265,6 +269,7 @@ func (r *reader) op() *adapter.Message {
 		Timeout:    time.Duration(r.int64()),
 	}
 	m.Close = flags&flagClose != 0
+	m.Moved = flags&flagMoved != 0
 	m.Target.Rooms = r.strings()
 	m.Target.Except = r.strings()
 	m.Data = r.blob()

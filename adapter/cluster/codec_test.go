@@ -26,6 +26,7 @@ func messages() []*adapter.Message {
 		},
 		{Kind: adapter.Join, Target: adapter.Target{Rooms: []string{"id"}}, Rooms: []string{"x", "y"}},
 		{Kind: adapter.Disconnect, Close: true},
+		{Kind: adapter.Disconnect, Target: adapter.Target{Rooms: []string{"id"}}, Close: true, Moved: true},
 	}
 }
 

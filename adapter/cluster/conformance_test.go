@@ -70,3 +70,36 @@ func TestConformance(t *testing.T) {
 		f.(*buscluster.Node).Close(ctx)
 	}})
 }
+
+func TestLogConformance(t *testing.T) {
+	for n := range 4 {
+		t.Run(fmt.Sprint(n+1, " nodes"), func(t *testing.T) {
+			adaptertest.RunLog(t, func(tb testing.TB, n int) (list []adapter.Factory) {
+				nodes, _ := start(tb, n, func(c *buscluster.Config) { c.Recovery, c.LogBytes = true, 16<<20 })
+				for _, node := range nodes {
+					list = append(list, node)
+				}
+				return list
+			}, adaptertest.LogOptions{Nodes: n + 1, Partial: true, Trim: func(tb testing.TB, _ string, emit func()) {
+				for range (16 << 20) / 1000 {
+					emit()
+				}
+			}})
+		})
+	}
+}
+
+// With recovery on it is the same adapter.
+func TestConformanceWithRecovery(t *testing.T) {
+	adaptertest.Run(t, func(tb testing.TB, n int) (list []adapter.Factory) {
+		nodes, _ := start(tb, n, func(c *buscluster.Config) { c.Recovery = true })
+		for _, node := range nodes {
+			list = append(list, node)
+		}
+		return list
+	}, adaptertest.Options{Kill: func(tb testing.TB, f adapter.Factory) {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		f.(*buscluster.Node).Close(ctx)
+	}})
+}

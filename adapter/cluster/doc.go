@@ -19,7 +19,8 @@
 //   - it is addressed to a room and published before Join of that room has
 //     returned. What is published after that arrives.
 //
-// All of these are counted and none is repaired here: that takes a log.
+// All of these are counted and none is repaired, but for clients that come back:
+// with [Config].Recovery the adapters are an [adapter.Log], see package peerlog.
 //
 // # Who receives what
 //
@@ -38,6 +39,12 @@
 // A request asks the nodes that are live at the call, by name. It ends when
 // all have answered, and waits for none that has died: see
 // [adapter.PartialError].
+//
+// # Recovery
+//
+// With [Config].Recovery nodes keep each other's messages. A message that is
+// kept has its position among those of its sender as one more element of its
+// frame; nodes without recovery ignore that.
 //
 // # Losing the bus
 //

@@ -13,6 +13,8 @@ const maxSenders = 1024
 
 // inbox is what is remembered of each sender.
 type inbox struct {
+	log sync.Mutex // frames of the log are dealt with one at a time
+
 	mu      sync.Mutex
 	senders map[string]*sender
 }
@@ -26,10 +28,13 @@ type sender struct {
 }
 
 // receiveBatch is called by a bus that reads from each sender apart. What came
-// alone may be handled at once: nothing waits behind it.
+// alone may be handled at once: nothing waits behind it. Not so with a log: who
+// is in the middle of reading what was missed may have to hear from the sender
+// before a message of its can be handed over.
 func (n *Node) receiveBatch(batch [][]byte) {
+	alone := len(batch) == 1 && n.keeps == nil
 	for _, data := range batch {
-		n.receive(data, len(batch) == 1)
+		n.receive(data, alone)
 	}
 }
 
@@ -77,6 +82,12 @@ func (n *Node) receive(data []byte, alone bool) {
 		}
 	case frameResponse:
 		n.onResponse(string(h.sender), &r)
+	case frameLog:
+		if n.keeps != nil {
+			n.in.log.Lock()
+			r.err = n.keeps.Receive(string(h.sender), body)
+			n.in.log.Unlock()
+		}
 	}
 	if r.err != nil {
 		n.count.dropMalformed.Add(1)

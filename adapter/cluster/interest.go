@@ -68,6 +68,14 @@ func (in *interest) confirm(name string, r *room) bool {
 	return true
 }
 
+// isConfirmed reports whether a room's messages arrive already.
+func (in *interest) isConfirmed(name string) bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	r := in.rooms[name]
+	return r != nil && r.confirmed
+}
+
 // Join implements [adapter.Adapter]. If ctx ends first, the error is a
 // *adapter.PartialError with the nodes that have not confirmed; messages of
 // the others arrive already, and theirs will.

@@ -22,6 +22,7 @@ type item struct {
 	h    header
 	body []byte
 	size int
+	mark chan struct{} // not a frame: closed when it is reached
 }
 
 func newLane(n *Node, limit int) *lane {
@@ -37,7 +38,7 @@ func (l *lane) push(h header, frame, body []byte, inline bool) {
 		l.running = true
 		l.bytes += len(frame)
 		l.mu.Unlock()
-		l.handle(&item{h, body, len(frame)})
+		l.handle(&item{h: h, body: body, size: len(frame)})
 		l.mu.Lock()
 		l.running = len(l.items) > 0
 		wake := l.running
@@ -65,7 +66,18 @@ func (l *lane) push(h header, frame, body []byte, inline bool) {
 		return
 	}
 	l.bytes += len(frame)
-	l.items = append(l.items, item{h, body, len(frame)})
+	l.append(item{h: h, body: body, size: len(frame)})
+}
+
+// mark has done closed when everything pushed so far has been handled.
+func (l *lane) mark(done chan struct{}) {
+	l.mu.Lock()
+	l.append(item{mark: done})
+}
+
+// append is called with mu held, and unlocks it.
+func (l *lane) append(it item) {
+	l.items = append(l.items, it)
 	wake := !l.running
 	l.running = true
 	l.mu.Unlock()
@@ -124,6 +136,10 @@ func (l *lane) handle(it *item) {
 
 // handle carries out one message or request.
 func (n *Node) handle(it *item) {
+	if it.mark != nil {
+		close(it.mark)
+		return
+	}
 	r := reader{b: it.body}
 	switch it.h.kind {
 	case frameCancel:
@@ -133,14 +149,15 @@ func (n *Node) handle(it *item) {
 	case frameRequest:
 		n.handleRequest(string(it.h.sender), &r)
 	case frameOp:
-		r.record(opFields)
+		extra := r.record(opFields)
 		nsp := r.text()
 		m := r.op()
+		pos := r.readPosition(extra)
 		if r.err != nil {
 			break
 		}
 		a := n.lookup(nsp)
-		if a == nil || !a.deliver(func() { a.local.Handle(m) }) {
+		if a == nil || !n.handleOp(a, string(it.h.sender), m, pos) {
 			n.count.dropNamespace.Add(1)
 		}
 	}

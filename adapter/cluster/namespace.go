@@ -56,7 +56,16 @@ func (n *Node) Open(ctx context.Context, nsp string, local adapter.Local) (adapt
 		a.detach(true)
 		return nil, fmt.Errorf("socketeer: open namespace %q: %w", nsp, err)
 	}
-	return a, nil
+	if n.keeps == nil {
+		return a, nil
+	}
+	kept := logged{a}
+	n.keeps.Open(nsp, a.deliver, local.Handle)
+	if err := kept.catch(ctx); err != nil {
+		kept.detach(true)
+		return nil, fmt.Errorf("socketeer: open namespace %q: %w", nsp, err)
+	}
+	return kept, nil
 }
 
 func (n *Node) register(a *namespace) error {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/socketeer-io/socketeer/adapter"
+	"github.com/socketeer-io/socketeer/adapter/internal/peerlog"
 	"github.com/socketeer-io/socketeer/cluster"
 )
 
@@ -56,6 +57,13 @@ type Config struct {
 	// QueueBytes bounds what is waiting for slow namespaces, in bytes.
 	// Default 64 MiB.
 	QueueBytes int
+	// Recovery lets nodes keep each other's messages and sessions, so that their
+	// adapters are an [adapter.Log]. It must be the same on all nodes. Default
+	// off: then it costs nothing.
+	Recovery bool
+	// LogBytes bounds what is kept of messages on this node, its own and those of
+	// others, and as much again of sessions, in bytes. Default 128 MiB.
+	LogBytes int
 	// Logger: default silent.
 	Logger *slog.Logger
 }
@@ -66,6 +74,7 @@ func (c Config) withDefaults() (Config, error) {
 	c.ProbeInterval = cmp.Or(c.ProbeInterval, DefaultProbeInterval)
 	c.MaxMessage = cmp.Or(c.MaxMessage, DefaultMaxMessage)
 	c.QueueBytes = cmp.Or(c.QueueBytes, DefaultQueueBytes)
+	c.LogBytes = cmp.Or(c.LogBytes, DefaultLogBytes)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -74,6 +83,8 @@ func (c Config) withDefaults() (Config, error) {
 		return c, errors.New("socketeer: a cluster node needs an identity")
 	case c.MaxMessage < 1024 || c.QueueBytes < c.MaxMessage:
 		return c, fmt.Errorf("socketeer: cluster limits: message %d bytes, queue %d bytes", c.MaxMessage, c.QueueBytes)
+	case c.LogBytes < c.MaxMessage:
+		return c, fmt.Errorf("socketeer: log of %d bytes for messages of %d", c.LogBytes, c.MaxMessage)
 	case min(c.LeaveDelay, c.ProbeInterval) < 0:
 		return c, errors.New("socketeer: negative cluster durations")
 	}
@@ -98,6 +109,7 @@ type Node struct {
 	subj    subjects
 	members *cluster.Membership
 	lanes   []*lane
+	keeps   *peerlog.Log    // nil without recovery
 	ctx     context.Context //nolint:containedctx // ends with the node
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup
@@ -161,6 +173,9 @@ func New(bus Bus, cfg Config) (*Node, error) {
 		Interval: cfg.Interval, Timeout: cfg.Timeout, Logger: n.log,
 	})
 	n.members.Watch(n.onEvent)
+	if cfg.Recovery {
+		n.keeps = n.newLog()
+	}
 	count := min(maxLanes, runtime.GOMAXPROCS(0))
 	for range count {
 		n.lanes = append(n.lanes, newLane(n, cfg.QueueBytes/count))
@@ -194,6 +209,9 @@ func (n *Node) Start() error {
 	n.wg.Go(n.probeLoop)
 	n.wg.Go(n.leaveLoop)
 	n.members.Start()
+	if n.keeps != nil {
+		n.keeps.Start()
+	}
 	return nil
 }
 
@@ -220,6 +238,9 @@ func (n *Node) Close(ctx context.Context) error {
 	n.mu.Unlock()
 	if ctx.Err() != nil {
 		n.members.Stop()
+	}
+	if n.keeps != nil {
+		n.keeps.Close(ctx)
 	}
 	for _, a := range open {
 		a.detach(ctx.Err() == nil)
@@ -314,6 +335,9 @@ func (n *Node) onEvent(e cluster.Event) {
 		n.requests.gone(inc)
 		n.answers.gone(inc)
 		n.out.forget(inc, v)
+	}
+	if n.keeps != nil {
+		n.keeps.PeersChanged()
 	}
 }
 

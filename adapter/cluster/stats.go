@@ -21,6 +21,7 @@ type Stats struct {
 	Reconnects    uint64 // times the bus was asked to start over
 
 	Drops Drops
+	Log   LogStats // zero without recovery
 }
 
 // Drops counts frames that were not delivered, by reason.
@@ -58,6 +59,9 @@ func (n *Node) Stats() Stats {
 	}
 	if d, ok := n.bus.(Dropper); ok {
 		s.Drops.Bus = d.Dropped()
+	}
+	if n.keeps != nil {
+		s.Log = n.keeps.Stats()
 	}
 	n.mu.RLock()
 	defer n.mu.RUnlock()

@@ -37,6 +37,7 @@ const (
 	frameSynced                        // body: barrier id
 	frameMember                        // body: an announcement of package cluster
 	frameProbe                         // body: nothing
+	frameLog                           // body: a frame of package peerlog
 	frameKinds
 )
 

@@ -83,6 +83,11 @@ type Options struct {
 	// adapter/cluster. Default 5 s and 64 MiB.
 	LeaveDelay time.Duration
 	QueueBytes int
+	// Recovery and LogBytes are explained there, too: nodes keep each other's
+	// messages, for clients that come back. It must be the same on all nodes.
+	// Default off, and 128 MiB.
+	Recovery bool
+	LogBytes int
 }
 
 func (o Options) withDefaults() (Options, error) {
@@ -145,7 +150,8 @@ func New(ctx context.Context, o Options) (*Cluster, error) {
 	node, err := buscluster.New(b, buscluster.Config{
 		Identity: id, Prefix: "socketeer", Addr: o.AdvertiseAddr,
 		Interval: o.HeartbeatInterval, Timeout: o.HeartbeatTimeout, LeaveDelay: o.LeaveDelay,
-		MaxMessage: o.MaxMessage, QueueBytes: o.QueueBytes, Logger: log,
+		MaxMessage: o.MaxMessage, QueueBytes: o.QueueBytes,
+		Recovery: o.Recovery, LogBytes: o.LogBytes, Logger: log,
 	})
 	if err != nil {
 		return nil, err

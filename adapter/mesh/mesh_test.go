@@ -76,12 +76,7 @@ func know(tb testing.TB, list []*mesh.Cluster) {
 }
 
 func conform(t *testing.T, adjust func(*mesh.Options)) {
-	adaptertest.Run(t, func(tb testing.TB, n int) (list []adapter.Factory) {
-		for _, c := range nodes(tb, n, adjust) {
-			list = append(list, c)
-		}
-		return list
-	}, adaptertest.Options{Kill: kill})
+	adaptertest.Run(t, start(adjust), adaptertest.Options{Kill: kill})
 }
 
 func kill(_ testing.TB, f adapter.Factory) {
@@ -91,6 +86,27 @@ func kill(_ testing.TB, f adapter.Factory) {
 }
 
 func TestConformance(t *testing.T) { conform(t, nil) }
+
+// start is nodes for the suites.
+func start(adjust func(*mesh.Options)) adaptertest.Nodes {
+	return func(tb testing.TB, n int) (list []adapter.Factory) {
+		for _, c := range nodes(tb, n, adjust) {
+			list = append(list, c)
+		}
+		return list
+	}
+}
+
+// With recovery, messages are kept before they leave.
+func TestConformanceRecovery(t *testing.T) {
+	recovery := func(o *mesh.Options) { o.Recovery = true }
+	conform(t, recovery)
+	for _, n := range []int{1, 3} {
+		t.Run(fmt.Sprint("log of ", n), func(t *testing.T) {
+			adaptertest.RunLog(t, start(recovery), adaptertest.LogOptions{Nodes: n, Partial: true})
+		})
+	}
+}
 
 // With TLS, sockets are read and written in another way.
 func TestConformanceTLS(t *testing.T) {

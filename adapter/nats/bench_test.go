@@ -129,3 +129,24 @@ func BenchmarkRequest(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkAppend is a message that is kept by three nodes; 1000 are under way.
+func BenchmarkAppend(b *testing.B) {
+	a, err := recovering(b, 3)[0].Open(patient(b), "/", &counter{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	log := a.(adapter.Log)
+	m := toRoom([]byte(`["event","0123456789012345678901234567890123456789012345678901234567890123"]`))
+	flying := make(chan struct{}, 1000)
+	b.ReportAllocs()
+	for b.Loop() {
+		flying <- struct{}{}
+		if err := log.Append(m, func(string) { <-flying }); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for range cap(flying) {
+		flying <- struct{}{}
+	}
+}

@@ -35,5 +35,10 @@
 // connected by routes, but not across gateways or leaf nodes of an external
 // NATS: these learn of a subscription later.
 //
-// JetStream is not used.
+// # Recovery
+//
+// With Options.Recovery the adapters are an adapter.Log: nodes keep each other's
+// messages and sessions in memory, and the clients of a node that was killed
+// recover on another. JetStream is not used, neither here nor of an external
+// NATS; docs/DESIGN.md says why.
 package nats

@@ -74,6 +74,11 @@ type Options struct {
 	// package adapter/cluster. Default 5 s, 5 s and 64 MiB.
 	LeaveDelay, ProbeInterval time.Duration
 	QueueBytes                int
+	// Recovery and LogBytes are explained there, too: nodes keep each other's
+	// messages, for clients that come back. It must be the same on all nodes.
+	// Default off, and 128 MiB.
+	Recovery bool
+	LogBytes int
 }
 
 func (o Options) withDefaults() (Options, error) {
@@ -183,6 +188,7 @@ func (c *Cluster) start(ctx context.Context, o *Options, id cluster.Identity) (e
 		Interval: o.HeartbeatInterval, Timeout: o.HeartbeatTimeout,
 		LeaveDelay: o.LeaveDelay, ProbeInterval: o.ProbeInterval,
 		MaxMessage: min(o.MaxMessage, int(c.bus.main.MaxPayload())), QueueBytes: o.QueueBytes,
+		Recovery: o.Recovery, LogBytes: o.LogBytes,
 		Logger: o.Logger,
 	})
 	if err != nil {

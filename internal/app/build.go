@@ -31,6 +31,9 @@ func (n *Node) build() error {
 		socketeer.WithPingInterval(e.PingInterval), socketeer.WithPingTimeout(e.PingTimeout),
 		socketeer.WithMaxPayload(e.MaxPayload), socketeer.WithSendBuffer(int(e.SendBuffer)),
 	}
+	if e.Recovery > 0 {
+		opts = append(opts, socketeer.WithRecovery(socketeer.Recovery{MaxDisconnection: e.Recovery}))
+	}
 	files, bundled := clientbundle.FS()
 	if bundled {
 		opts = append(opts, socketeer.WithClient(files))

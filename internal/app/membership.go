@@ -13,6 +13,8 @@ import (
 	"github.com/socketeer-io/socketeer/adapter"
 	"github.com/socketeer-io/socketeer/adapter/mesh"
 	"github.com/socketeer-io/socketeer/adapter/nats"
+	"github.com/socketeer-io/socketeer/adapter/redis"
+	"github.com/socketeer-io/socketeer/adapter/redisstream"
 	"github.com/socketeer-io/socketeer/cluster"
 	"github.com/socketeer-io/socketeer/internal/app/config"
 )
@@ -32,6 +34,8 @@ type membership interface {
 var (
 	_ clustered  = (*nats.Cluster)(nil)
 	_ clustered  = (*mesh.Cluster)(nil)
+	_ membership = (*redis.Cluster)(nil)
+	_ membership = (*redisstream.Cluster)(nil)
 	_ membership = (*alone)(nil)
 )
 
@@ -44,25 +48,51 @@ type clustered interface {
 // join takes the node's place in the cluster that cfg describes.
 func join(ctx context.Context, cfg config.Config, advertise string, log *slog.Logger) (membership, error) {
 	c := cfg.Cluster
-	var member clustered
-	var err error
 	switch c.Adapter {
 	case config.AdapterNATS:
-		member, err = nats.New(ctx, nats.Options{
+		member, err := nats.New(ctx, nats.Options{
 			Name: cfg.Name, URL: c.NATS, ClusterName: c.Name, ClusterAddr: c.Addr, Peers: c.Peers, Token: c.Token,
-			AdvertiseAddr: advertise, Logger: log,
+			AdvertiseAddr: advertise, Logger: log, Recovery: cfg.Engine.Recovery > 0,
 		})
+		if err != nil {
+			return nil, err
+		}
+		return joined(ctx, c, member)
 	case config.AdapterMesh:
-		member, err = mesh.New(ctx, mesh.Options{
+		member, err := mesh.New(ctx, mesh.Options{
 			Name: cfg.Name, ClusterName: c.Name, ClusterAddr: c.Addr, Peers: c.Peers, Token: c.Token,
-			AdvertiseAddr: advertise, Logger: log,
+			AdvertiseAddr: advertise, Logger: log, Recovery: cfg.Engine.Recovery > 0,
 		})
-	default:
-		return newAlone(cfg.Name, advertise)
+		if err != nil {
+			return nil, err
+		}
+		return joined(ctx, c, member)
+	case config.AdapterRedis, config.AdapterRedisSharded:
+		mode := redis.Classic
+		if c.Adapter == config.AdapterRedisSharded {
+			mode = redis.Sharded
+		}
+		member, err := redis.Start(ctx, redis.Options{
+			URLs: c.RedisURLs(), Mode: mode, Prefix: c.Prefix, Name: cfg.Name, AdvertiseAddr: advertise, Logger: log,
+		})
+		if err != nil {
+			return nil, err
+		}
+		return member, nil
+	case config.AdapterRedisStreams:
+		member, err := redisstream.Start(ctx, redisstream.Options{
+			URLs: c.RedisURLs(), StreamName: c.Prefix, ChannelPrefix: c.Prefix, Name: cfg.Name, AdvertiseAddr: advertise, Logger: log,
+		})
+		if err != nil {
+			return nil, err
+		}
+		return member, nil
 	}
-	if err != nil {
-		return nil, err
-	}
+	return newAlone(cfg.Name, advertise)
+}
+
+// joined waits for a peer; without one, member is closed again.
+func joined(ctx context.Context, c config.Cluster, member clustered) (membership, error) {
 	if err := waitPeer(ctx, c, member); err != nil {
 		cut, cancel := context.WithTimeout(context.WithoutCancel(ctx), cutTimeout)
 		defer cancel()

@@ -203,6 +203,66 @@ func TestNotes(t *testing.T) {
 	}
 }
 
+// What clients miss that are away on purpose is a result, not a fault.
+func TestAway(t *testing.T) {
+	for name, c := range map[string]struct {
+		change       func(r *loadgen.Report)
+		good, faults []string
+	}{
+		"drops": {
+			func(r *loadgen.Report) {
+				r.Mode, r.Drops = loadgen.Drops, &loadgen.Delivery{Cuts: 12, Expected: 480_000, Delivered: 478_766}
+			},
+			[]string{"no connection was lost but those that were cut", "Clients were cut 12 times, on purpose, and missed 1,234 of 480,000 messages"},
+			nil,
+		},
+		"drops, twice": {
+			func(r *loadgen.Report) {
+				r.Mode, r.Drops, r.Load.Duplicated = loadgen.Drops, &loadgen.Delivery{Cuts: 12, Expected: 10, Delivered: 10}, 3
+			},
+			[]string{"missed 0 of 10 messages"},
+			[]string{"3 messages came twice"},
+		},
+		"deploy": {
+			func(r *loadgen.Report) {
+				r.Mode, r.Lost, r.LostWhy = loadgen.Deploy, 70, "closed"
+				r.Deploy = &loadgen.Deployment{Servers: 3, Replaced: 3, Fallen: 70, Back: r.Conns - 2, Expected: 2000, Delivered: 1900}
+			},
+			[]string{"3 of 3 servers were replaced, which took 70 connections with them; 100 of 2,000 messages were missed"},
+			[]string{"2 of 2,000 clients were not connected at the end"},
+		},
+		"storm": {
+			func(r *loadgen.Report) {
+				r.Mode, r.Load, r.Storm = loadgen.Storm, nil, &loadgen.Reconnection{Conns: 10, Back: 10, OtherCores: 0.4}
+			},
+			[]string{"No connection was lost", "10 of 10 connections were cut and came back"},
+			[]string{"Other processes took 0.40 cores"},
+		},
+		"storm, not all": {
+			func(r *loadgen.Report) {
+				r.Mode, r.Load, r.Storm = loadgen.Storm, nil, &loadgen.Reconnection{Conns: 10, Back: 9}
+			},
+			nil,
+			[]string{"9 of 10 connections were cut and came back"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := paced(3, 1)
+			r.Load.Missing = 1234
+			c.change(r)
+			elements, text := read(t, benchpage.Run{Report: r})
+			contains(t, text, c.good...)
+			contains(t, text, c.faults...)
+			if got := count(elements, "li", "") - count(elements, "li", "good"); got != len(c.faults) {
+				t.Errorf("%d faults, want %q", got, c.faults)
+			}
+			if strings.Contains(text, "are missing") || strings.Contains(text, "were lost: ") {
+				t.Error("what was done on purpose counts as a fault")
+			}
+		})
+	}
+}
+
 func TestIdle(t *testing.T) {
 	r := paced(0, 0)
 	r.Mode, r.Load = loadgen.Idle, nil

@@ -94,54 +94,6 @@ func bars(runs []Run, views []runView) []barChart {
 	return list
 }
 
-// note says something of a run that its reader must know.
-type note struct {
-	Good bool
-	Text string
-}
-
-// otherCores is how much other processes may take before a run is doubtful.
-const otherCores = 0.1
-
-// notes are a run's faults, or that it has none.
-func notes(r *loadgen.Report) []note {
-	var list []note
-	fault := func(format string, args ...any) { list = append(list, note{Text: clean(fmt.Sprintf(format, args...))}) }
-	if r.Lost > 0 {
-		fault("%s connections were lost: %s.", number(r.Lost), r.LostWhy)
-	}
-	l := r.Load
-	if l == nil {
-		if len(list) == 0 {
-			list = append(list, note{Good: true, Text: "No connection was lost."})
-		}
-		return list
-	}
-	for _, f := range []struct {
-		n    uint64
-		text string
-	}{
-		{l.Missing, "messages are missing, of " + number(l.Expected)},
-		{l.Misordered, "messages came out of order"},
-		{l.Duplicated, "messages came twice"},
-		{l.Foreign, "messages came that this run had not asked for"},
-	} {
-		if f.n > 0 {
-			fault("%s %s.", number(f.n), f.text)
-		}
-	}
-	if len(list) == 0 {
-		list = append(list, note{Good: true, Text: fmt.Sprintf("All %s messages arrived, once and in order; no connection was lost.", number(l.Expected))})
-	}
-	if l.Missed > 0 {
-		fault("%s sends were missed: they could not leave within a second of when they were due. Latency does not count them.", number(l.Missed))
-	}
-	if l.OtherCores > otherCores {
-		fault("Other processes took %.2f cores meanwhile. Latency and throughput are worse than they would be.", l.OtherCores)
-	}
-	return list
-}
-
 // number writes a whole number with commas.
 func number[T int | uint64](n T) string {
 	s := fmt.Sprint(n)

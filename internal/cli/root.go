@@ -145,11 +145,17 @@ func newLogger(w io.Writer, l config.Log) *slog.Logger {
 
 // load reads the configuration for a command with flags of package config.
 func load(cmd *cobra.Command, defaults map[string]string) (config.Config, error) {
+	return loadFrom(cmd, config.Sources{Defaults: defaults})
+}
+
+// loadFrom adds to src what every command reads.
+func loadFrom(cmd *cobra.Command, src config.Sources) (config.Config, error) {
 	file, err := cmd.Flags().GetString("config")
 	if err != nil {
 		return config.Config{}, err
 	}
-	return config.Load(config.Sources{Defaults: defaults, File: file, Environ: os.Environ(), Flags: cmd.Flags()})
+	src.File, src.Environ, src.Flags = file, os.Environ(), cmd.Flags()
+	return config.Load(src)
 }
 
 func addConfigFlag(cmd *cobra.Command) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -27,11 +28,12 @@ const (
 const upExample = `  socketeer up
   socketeer up --nodes 5 --addr 127.0.0.1:4001
   socketeer up --addr 0.0.0.0:3001           for other machines and phones, too
-  socketeer up --app bench --log-level warn`
+  socketeer up --app bench --log-level warn
+  socketeer up --adapter redis-streams       on a Redis of its own, or --redis URL`
 
 // upWithout are the settings that up makes itself.
 func upWithout() []string {
-	return []string{"name", "advertise", "adapter", "nats", "cluster-addr", "cluster-peers", "cluster-wait", "cluster-token"}
+	return []string{"name", "advertise", "cluster-addr", "cluster-peers", "cluster-wait", "cluster-token"}
 }
 
 func newUpCommand() *cobra.Command {
@@ -40,9 +42,14 @@ func newUpCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Run a whole cluster on this machine",
-		Long: `Run a cluster of nodes on this machine, each a process of its own, on embedded
-NATS. Nodes that die are started again. Their logs are merged, and a table
-shows what runs where. Ctrl-C stops them all.
+		Long: `Run a cluster of nodes on this machine, each a process of its own. Nodes that
+die are started again. Their logs are merged, and a table shows what runs where.
+Ctrl-C stops them all.
+
+They cluster by embedded NATS; with --adapter mesh by connections of their own;
+with --adapter redis, redis-sharded or
+redis-streams over a Redis that is started for them alone and keeps nothing;
+with --nats or --redis over servers that exist.
 
 The first node gets --addr and --admin-addr, the others the ports after them.
 The other settings are those of "serve" and go to every node.`,
@@ -52,15 +59,27 @@ The other settings are those of "serve" and go to every node.`,
 			if nodes < 1 || nodes > maxNodes {
 				return wrong("--nodes %d: takes 1 to %d", nodes, maxNodes)
 			}
-			cfg, err := load(cmd, defaults)
+			cfg, err := loadFrom(cmd, config.Sources{Defaults: defaults, Together: true})
 			if err != nil {
 				return err
+			}
+			if cfg.Cluster.Adapter == config.AdapterMemory && nodes > 1 {
+				return wrong("--adapter memory: is for one node, and --nodes is %d", nodes)
+			}
+			var extra []supervisor.Child
+			if cfg.Cluster.UsesRedis() && cfg.Cluster.Redis == "" {
+				redis, url, remove, err := redisServer()
+				if err != nil {
+					return err
+				}
+				defer remove()
+				cfg.Cluster.Redis, extra = url, []supervisor.Child{redis}
 			}
 			children, err := plan(cmd.Context(), cfg, nodes)
 			if err != nil {
 				return err
 			}
-			return supervise(cmd.Context(), cfg, children)
+			return supervise(cmd.Context(), cfg, extra, children)
 		},
 	}
 	cmd.Flags().SortFlags = false
@@ -96,14 +115,16 @@ func plan(ctx context.Context, cfg config.Config, nodes int) ([]supervisor.Child
 	if err != nil {
 		return nil, fmt.Errorf("socketeer: no way to start other nodes: %w", err)
 	}
-	external := cfg.Cluster.NATS
-	cfg.Cluster = config.Cluster{Adapter: config.AdapterNATS, NATS: external, Name: cfg.Cluster.Name, Token: rand.Text()}
+	embedded := cfg.Cluster.Adapter == config.AdapterMesh || cfg.Cluster.Adapter == config.AdapterNATS && cfg.Cluster.NATS == ""
+	if embedded {
+		cfg.Cluster.Token, cfg.Cluster.Wait = rand.Text(), 0
+	}
 	environ := process.Share(config.CleanEnviron(os.Environ()), nodes)
 	children := make([]supervisor.Child, nodes)
 	for i := range children {
 		cfg.Name = "node-" + strconv.Itoa(i+1)
 		cfg.Addr, cfg.AdminAddr = public[i], admin[i]
-		if external == "" {
+		if embedded {
 			cfg.Cluster.Addr, cfg.Cluster.Peers = peers[i], peers
 		}
 		args, env := cfg.CommandLine()
@@ -148,10 +169,11 @@ func reachable(addr string) string {
 	return addr
 }
 
-func supervise(ctx context.Context, cfg config.Config, children []supervisor.Child) error {
+// supervise keeps the nodes running, and before them what they need.
+func supervise(ctx context.Context, cfg config.Config, needed, nodes []supervisor.Child) error {
 	s := supervisor.New(supervisor.Options{
-		Children: children, Out: os.Stdout, Colour: isTerminal(os.Stdout),
-		Hint:        hint(cfg.App, children),
+		Children: slices.Concat(needed, nodes), Out: os.Stdout, Colour: isTerminal(os.Stdout),
+		Hint:        hint(cfg.App, nodes),
 		StopTimeout: cfg.Drain + killAfter,
 	})
 	ctx, done := interrupted(ctx, s.Kill)
@@ -159,9 +181,9 @@ func supervise(ctx context.Context, cfg config.Config, children []supervisor.Chi
 	return s.Run(ctx)
 }
 
-func hint(application string, children []supervisor.Child) string {
+func hint(application string, nodes []supervisor.Child) string {
 	if application == config.AppChat {
-		return "The chat is at " + children[0].URL + " and on all other nodes. Ctrl-C stops everything."
+		return "The chat is at " + nodes[0].URL + " and on all other nodes. Ctrl-C stops everything."
 	}
 	return "Ctrl-C stops everything."
 }

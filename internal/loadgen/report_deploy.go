@@ -29,9 +29,9 @@ type Deployment struct {
 func (t *table) deployment(d *Deployment) {
 	how := "SIGKILL"
 	if !d.Kill {
-		how = "SIGTERM, drained"
+		how = "SIGTERM"
 		if d.Drain > 0 {
-			how += " over " + decimal(d.Drain) + " s"
+			how += ", drained over " + decimal(d.Drain) + " s"
 		}
 	}
 	t.row("replaced", "%d of %d servers, one every %s s, by %s", d.Replaced, d.Servers, decimal(d.Every), how)

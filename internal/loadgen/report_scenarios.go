@@ -44,13 +44,16 @@ type Reconnection struct {
 	PerSecond float64 `json:"per_second"` // connections back, from when the first was opened
 	// Return is the time from a connection's cut until it was back in
 	// namespace and room.
-	Return    Latency  `json:"time_to_return"`
-	Failed    int      `json:"failed_attempts"` // refused, cut or expired; all were retried
-	FailedWhy string   `json:"failed_why,omitempty"`
-	Server    *CPU     `json:"server_cpu,omitempty"`
-	Generator CPU      `json:"generator_cpu"`
-	PeakKiB   int64    `json:"peak_kib,omitempty"` // resident memory of the servers, looked at 20 times a second
-	Series    []Second `json:"series"`
+	Return    Latency `json:"time_to_return"`
+	Failed    int     `json:"failed_attempts"` // refused, cut or expired; all were retried
+	FailedWhy string  `json:"failed_why,omitempty"`
+	Server    *CPU    `json:"server_cpu,omitempty"`
+	Generator CPU     `json:"generator_cpu"`
+	// OtherCores is what everything else on the machine took meanwhile, with
+	// Config.PIDs.
+	OtherCores float64  `json:"other_cores"`
+	PeakKiB    int64    `json:"peak_kib,omitempty"` // resident memory of the servers, looked at 20 times a second
+	Series     []Second `json:"series"`
 }
 
 func (t *table) storm(s *Reconnection) {
@@ -61,6 +64,7 @@ func (t *table) storm(s *Reconnection) {
 	t.cpu("server CPU", s.Server, "return")
 	t.cpu("generator CPU", &s.Generator, "return")
 	if s.Server != nil {
+		t.row("other processes", "%.2f cores", s.OtherCores)
 		t.row("peak memory", "%s KiB", count(s.PeakKiB))
 	}
 }

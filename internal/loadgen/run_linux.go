@@ -311,11 +311,18 @@ func (r *run) measured(from, to mark) {
 		Seconds:  seconds,
 		Messages: n, PerSecond: float64(n) / seconds,
 		Server: r.serverCPU(from, to, seconds, n), Generator: newCPU(to.own-from.own, seconds, n),
+		OtherCores: r.otherCores(from, to, seconds),
 	}
-	if len(r.servers) > 0 {
-		rest := (to.all - from.all) - (to.server - from.server) - (to.own - from.own)
-		r.report.Load.OtherCores = max(0, rest.Seconds()/seconds)
+}
+
+// otherCores returns what neither the servers nor the generator took; 0 when
+// the servers' processes are not known.
+func (r *run) otherCores(from, to mark, seconds float64) float64 {
+	if len(r.servers) == 0 {
+		return 0
 	}
+	rest := (to.all - from.all) - (to.server - from.server) - (to.own - from.own)
+	return max(0, rest.Seconds()/seconds)
 }
 
 func (r *run) serverCPU(from, to mark, seconds float64, messages uint64) *CPU {

@@ -82,7 +82,7 @@ func (r *run) stormed(from, to mark, peak int64) {
 		Cut: r.cfg.Cut, Delay: max(0, r.cfg.ReconnectDelay).Seconds(), Conns: t.cuts, Back: t.back(),
 		Seconds: seconds, Failed: t.failed,
 		Server: r.serverCPU(from, to, seconds, uint64(t.returned)), Generator: newCPU(to.own-from.own, seconds, uint64(t.returned)),
-		PeakKiB: peak,
+		OtherCores: r.otherCores(from, to, seconds), PeakKiB: peak,
 	}
 	if s.Back == s.Conns {
 		s.Seconds = time.Duration(t.lastReturn - from.at).Seconds()

@@ -45,7 +45,7 @@ func TestRunStorm(t *testing.T) {
 			if (r.Polling != nil) != (cfg.Polling > 0) || r.Polling != nil && r.Polling.Latency.P99 <= 0 {
 				t.Errorf("%+v", r.Polling)
 			}
-			for _, want := range []string{"storm, rooms of 8", "time to return, ms", "failed attempts", "peak memory", "us per return"} {
+			for _, want := range []string{"storm, rooms of 8", "time to return, ms", "failed attempts", "peak memory", "other processes", "us per return"} {
 				if table := tableOf(t, r); !strings.Contains(table, want) {
 					t.Errorf("no %q in\n%s", want, table)
 				}

@@ -73,7 +73,8 @@ func TestTable(t *testing.T) {
 			continue
 		}
 		l := row.Report.Load
-		if l.Received == 0 || l.Missing != 0 || row.Report.Processes != 2 || l.Server.PerMessageMicros <= 0 {
+		// On a busy machine, what is sent in so short a time arrives behind it.
+		if l.Received == 0 || l.Missing != 0 || row.Report.Processes != 2 || l.Messages > 0 && l.Server.PerMessageMicros <= 0 {
 			t.Errorf("load %+v", l)
 		}
 	}

@@ -20,7 +20,7 @@ function fail(message) {
 function portArgument() {
   const port = Number(process.argv[2]);
   if (!Number.isInteger(port) || port < 0 || port > 65535) {
-    console.error(`usage: [ADAPTER=redis|redis-streams REDIS_URL=URL] node ${process.argv[1]} PORT`);
+    console.error(`usage: [ADAPTER=redis|redis-streams REDIS_URL=URL] [RECOVERY=1] node ${process.argv[1]} PORT`);
     process.exit(2);
   }
   return port;
@@ -46,13 +46,29 @@ const adapters = {
   },
 };
 
-// serverOptions are those of the socket.io server.
+// serverOptions are those of the socket.io server. With RECOVERY, it keeps
+// sessions for clients that come back (connection state recovery).
 async function serverOptions() {
+  const options = { serveClient: false };
+  if (process.env.RECOVERY) options.connectionStateRecovery = {};
   const name = process.env.ADAPTER;
-  if (!name) return { serveClient: false };
+  if (!name) return options;
   if (!Object.hasOwn(adapters, name)) fail(`ADAPTER=${name} is none of ${Object.keys(adapters).join(", ")}`);
   if (!process.env.REDIS_URL) fail(`ADAPTER=${name} needs REDIS_URL`);
-  return { serveClient: false, adapter: await adapters[name]() };
+  return { ...options, adapter: await adapters[name]() };
 }
 
-module.exports = { bench, fail, portArgument, serverOptions };
+// closePatience is how long clients may take to answer that the server closes.
+const closePatience = 1000;
+
+// endOnSigterm ends the process on SIGTERM, as a deployment asks it to:
+// connections are closed first.
+function endOnSigterm(io) {
+  process.on("SIGTERM", async () => {
+    setTimeout(() => process.exit(0), closePatience);
+    await io.close();
+    process.exit(0);
+  });
+}
+
+module.exports = { bench, endOnSigterm, fail, portArgument, serverOptions };

@@ -3,7 +3,7 @@
 // Socket.IO on uWebSockets.js, which replaces both node:http and ws.
 const uws = require("@trufflesuite/uws-js-unofficial");
 const { Server } = require("socket.io");
-const { bench, fail, portArgument, serverOptions } = require("./app");
+const { bench, endOnSigterm, fail, portArgument, serverOptions } = require("./app");
 
 async function main() {
   const port = portArgument();
@@ -11,6 +11,7 @@ async function main() {
   const io = new Server(await serverOptions());
   io.attachApp(app);
   bench(io);
+  endOnSigterm(io);
 
   app.listen("127.0.0.1", port, (token) => {
     if (!token) fail(`cannot listen on port ${port}: it is in use, or not allowed`);
@@ -18,5 +19,4 @@ async function main() {
   });
 }
 
-process.on("SIGTERM", () => process.exit(0));
 main().catch((err) => fail(err.message));

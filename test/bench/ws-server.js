@@ -3,12 +3,14 @@
 // Socket.IO on its default WebSocket engine, ws.
 const http = require("node:http");
 const { Server } = require("socket.io");
-const { bench, fail, portArgument, serverOptions } = require("./app");
+const { bench, endOnSigterm, fail, portArgument, serverOptions } = require("./app");
 
 async function main() {
   const port = portArgument();
   const server = http.createServer();
-  bench(new Server(server, await serverOptions()));
+  const io = new Server(server, await serverOptions());
+  bench(io);
+  endOnSigterm(io);
 
   server.on("error", (err) => fail(err.message));
   server.listen(port, "127.0.0.1", () => {
@@ -16,5 +18,4 @@ async function main() {
   });
 }
 
-process.on("SIGTERM", () => process.exit(0));
 main().catch((err) => fail(err.message));

@@ -14,6 +14,12 @@ const options = {
   pingTimeout: Number(env.PING_TIMEOUT ?? 20_000),
   connectTimeout: Number(env.CONNECT_TIMEOUT ?? 45_000),
 };
+if (env.RECOVERY) {
+  options.connectionStateRecovery = {
+    maxDisconnectionDuration: Number(env.RECOVERY),
+    skipMiddlewares: !env.RECOVERY_MIDDLEWARES,
+  };
+}
 if (env.REDIS_URL) {
   const pub = createClient({ url: env.REDIS_URL });
   const sub = pub.duplicate();

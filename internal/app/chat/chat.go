@@ -104,6 +104,9 @@ func Mount(io *socketeer.Server, o Options) *Chat {
 	})
 	nsp.OnConnect(func(_ context.Context, s *socketeer.Socket) error {
 		s.OnDisconnect(func(context.Context, string) { c.presence.leave(s.ID()) })
+		if p := where(s); p.Room != "" { // it has recovered
+			c.presence.enter(person{ID: s.ID(), Name: p.Name, Room: p.Room, Node: c.o.Node})
+		}
 		return s.Emit("rooms", c.presence.rooms())
 	})
 	nsp.OnServerSide("said", func(_ context.Context, m *socketeer.Message) error {
@@ -122,7 +125,7 @@ func (c *Chat) Close() { c.presence.close() }
 
 // where is the room that a socket is in, "" for none.
 func where(s *socketeer.Socket) place {
-	p, _ := s.Value("place").(place)
+	p, _ := socketeer.Recall[place](s, "place")
 	return p
 }
 

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,9 +25,12 @@ const (
 
 // The adapters a node can use.
 const (
-	AdapterMemory = "memory" // a single node
-	AdapterNATS   = "nats"   // a cluster over NATS, embedded or external
-	AdapterMesh   = "mesh"   // a cluster over connections of its own
+	AdapterMemory       = "memory"        // a single node
+	AdapterNATS         = "nats"          // a cluster over NATS, embedded or external
+	AdapterRedis        = "redis"         // over Redis pub/sub
+	AdapterRedisSharded = "redis-sharded" // over sharded pub/sub of Redis 7
+	AdapterRedisStreams = "redis-streams" // over Redis Streams
+	AdapterMesh         = "mesh"          // a cluster over connections of its own
 )
 
 // Off is the value that switches a listener off.
@@ -61,12 +65,15 @@ type Engine struct {
 	MaxPayload   int64         // bytes a client may send at once, default 1,000,000
 	SendBuffer   int64         // bytes queued for a slow client before it is closed, default 1 MiB
 	CORSOrigins  []string      // origins other than the cluster's own nodes; "*" for all
+	Recovery     time.Duration // how long a client may be away and recover, at least 1 s; default 0: no recovery
 }
 
 // Cluster is how a node finds the others.
 type Cluster struct {
-	Adapter string        // one of the constants; default: memory, or nats when a key below is set
+	Adapter string        // one of the Adapter constants; default: what a key below calls for, else memory
 	NATS    string        // URLs of external NATS servers, comma-separated
+	Redis   string        // URLs of Redis, comma-separated: see RedisURLs
+	Prefix  string        // of channels, streams and keys in Redis, default "socket.io"
 	Addr    string        // host:port of this node's cluster listener
 	Peers   []string      // host:port of other nodes' cluster listeners
 	Name    string        // default "socketeer"; clusters of other names stay apart
@@ -82,7 +89,7 @@ type Log struct {
 
 // finish fills in what depends on other values, and checks what no single key
 // can tell.
-func (c *Config) finish() error {
+func (c *Config) finish(together bool) error {
 	if c.Name == "" {
 		host, err := os.Hostname()
 		if err != nil {
@@ -99,51 +106,77 @@ func (c *Config) finish() error {
 	if c.Engine.PingTimeout <= 0 || c.Engine.PingInterval <= 0 {
 		return fmt.Errorf("socketeer: ping-interval and ping-timeout must be above zero")
 	}
-	return c.finishCluster()
+	if r := c.Engine.Recovery; r > 0 && r < time.Second {
+		return fmt.Errorf("socketeer: recovery of %v is too short: at least 1s, or 0s for none", r)
+	}
+	return c.finishCluster(together)
 }
 
-func (c *Config) finishCluster() error {
+// clusterKey is one of the keys by which a node finds others, and the adapters
+// that it is for; the first is taken when none is named.
+type clusterKey struct {
+	name     string
+	set      bool
+	adapters []string
+}
+
+func (c *Config) finishCluster(together bool) error {
 	cl := &c.Cluster
-	set := func() string {
-		switch {
-		case cl.NATS != "":
-			return "nats"
-		case cl.Addr != "":
-			return "cluster-addr"
-		case len(cl.Peers) > 0:
-			return "cluster-peers"
-		}
-		return ""
-	}()
+	keys := []clusterKey{
+		{"nats", cl.NATS != "", []string{AdapterNATS}},
+		{"redis", cl.Redis != "", []string{AdapterRedis, AdapterRedisSharded, AdapterRedisStreams}},
+		{"cluster-addr", cl.Addr != "", []string{AdapterNATS, AdapterMesh}},
+		{"cluster-peers", len(cl.Peers) > 0, []string{AdapterNATS, AdapterMesh}},
+	}
+	keys = slices.DeleteFunc(keys, func(k clusterKey) bool { return !k.set })
 	if cl.Adapter == "" {
-		cl.Adapter = AdapterMemory
-		if set != "" {
+		switch {
+		case len(keys) > 0:
+			cl.Adapter = keys[0].adapters[0]
+		case together:
 			cl.Adapter = AdapterNATS
+		default:
+			cl.Adapter = AdapterMemory
+		}
+	}
+	for _, k := range keys {
+		if !slices.Contains(k.adapters, cl.Adapter) {
+			return fmt.Errorf("socketeer: %s is of no use to adapter %q: leave one of them out", k.name, cl.Adapter)
 		}
 	}
 	switch {
-	case cl.Adapter == AdapterMemory && set != "":
-		return fmt.Errorf("socketeer: %s is of no use to adapter %q: leave one of them out", set, cl.Adapter)
-	case cl.Adapter == AdapterMesh && cl.NATS != "":
-		return fmt.Errorf("socketeer: nats is of no use to adapter %q: leave one of them out", cl.Adapter)
-	case cl.Adapter == AdapterMesh && cl.Addr == "":
+	case cl.Adapter == AdapterMesh && cl.Addr == "" && !together:
 		return fmt.Errorf("socketeer: adapter %q needs cluster-addr, where the peers reach this node", cl.Adapter)
-	case cl.Adapter == AdapterNATS && set == "":
+	case cl.Adapter == AdapterNATS && len(keys) == 0 && !together:
 		return fmt.Errorf("socketeer: adapter %q needs nats (servers to connect to) or cluster-addr (to cluster by itself)", cl.Adapter)
-	case cl.NATS != "" && (cl.Addr != "" || len(cl.Peers) > 0):
-		return fmt.Errorf("socketeer: nats and %s exclude each other: connect to NATS servers or cluster by yourself", setOne(cl.Addr))
+	case cl.UsesRedis() && len(keys) == 0 && !together:
+		return fmt.Errorf("socketeer: adapter %q needs redis, such as redis://127.0.0.1:6379", cl.Adapter)
+	case cl.NATS != "" && len(keys) > 1:
+		return fmt.Errorf("socketeer: nats and %s exclude each other: connect to NATS servers or cluster by yourself", keys[1].name)
 	case len(cl.Peers) > 0 && cl.Addr == "":
 		return fmt.Errorf("socketeer: cluster-peers needs cluster-addr, where the peers reach this node")
 	}
 	return nil
 }
 
-// setOne names the cluster key that conflicts with nats.
-func setOne(addr string) string {
-	if addr != "" {
-		return "cluster-addr"
+// UsesRedis reports whether the adapter is one of those over Redis.
+func (c *Cluster) UsesRedis() bool { return strings.HasPrefix(c.Adapter, AdapterRedis) }
+
+// RedisURLs returns the single URLs of Redis. One for Sentinel has commas of
+// its own.
+func (c *Cluster) RedisURLs() []string { return splitURLs(c.Redis) }
+
+// splitURLs splits at the commas that a scheme follows.
+func splitURLs(s string) []string {
+	var urls []string
+	for _, part := range split(s) {
+		if len(urls) > 0 && !strings.Contains(part, "://") {
+			urls[len(urls)-1] += "," + part
+			continue
+		}
+		urls = append(urls, part)
 	}
-	return "cluster-peers"
+	return urls
 }
 
 // checkHostPort refuses what is no listening address. An empty host means all

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -48,7 +49,7 @@ func TestDefaults(t *testing.T) {
 			PingInterval: 25 * time.Second, PingTimeout: 20 * time.Second,
 			MaxPayload: 1_000_000, SendBuffer: 1 << 20,
 		},
-		Cluster: config.Cluster{Adapter: "memory", Name: "socketeer", Wait: 15 * time.Second},
+		Cluster: config.Cluster{Adapter: "memory", Prefix: "socket.io", Name: "socketeer", Wait: 15 * time.Second},
 		Log:     config.Log{Format: "text", Level: "info"},
 	}
 	if !reflect.DeepEqual(c, want) {
@@ -107,6 +108,11 @@ func TestProblems(t *testing.T) {
 		"nats without address": {file: "adapter: nats\n", want: []string{"cluster-addr"}},
 		"nats and peers":       {file: "nats: nats://127.0.0.1:4222\ncluster-peers: 127.0.0.1:1\n", want: []string{"nats and cluster-peers exclude"}},
 		"peers alone":          {file: "cluster-peers: [127.0.0.1:1]\n", want: []string{"needs cluster-addr"}},
+		"redis without URL":    {file: "adapter: redis-streams\n", want: []string{`"redis-streams" needs redis`}},
+		"redis with nats":      {file: "redis: redis://h\ncluster-addr: 127.0.0.1:1\n", want: []string{`cluster-addr is of no use to adapter "redis"`}},
+		"bad redis URL":        {file: "redis: 127.0.0.1:6379\n", want: []string{"redis://127.0.0.1:6379"}},
+		"bad redis scheme":     {file: "redis: reddis://h\n", want: []string{`scheme "reddis"`}},
+		"no sentinel master":   {file: "redis: redis-sentinel://h:1,i:2\n", want: []string{"master's name"}},
 		"bad NATS URL":         {file: "nats: 127.0.0.1\n", want: []string{"no NATS URL"}},
 		"two problems":         {file: "app: chatt\npprof: maybe\n", want: []string{"chatt", "maybe"}},
 		"bad YAML":             {file: "app: [\n", want: []string{"socketeer.yaml"}},
@@ -169,6 +175,7 @@ func TestAdapterFollowsItsKeys(t *testing.T) {
 		"--nats=nats://127.0.0.1:4222":    "nats",
 		"--cluster-addr=127.0.0.1:6000":   "nats",
 		"--nats=tls://u:p@h:1,nats://i:2": "nats",
+		"--redis=redis://h":               "redis",
 	} {
 		var list []string
 		if args != "" {
@@ -178,6 +185,23 @@ func TestAdapterFollowsItsKeys(t *testing.T) {
 		if err != nil || c.Cluster.Adapter != want {
 			t.Errorf("%q: got %q, %v", args, c.Cluster.Adapter, err)
 		}
+	}
+}
+
+func TestRedisURLs(t *testing.T) {
+	c, err := config.Load(config.Sources{Flags: flags(t,
+		"--adapter=redis-sharded", "--redis=redis://a:1,rediss://u:p@b:2", "--redis=redis-sentinel://u:p@c:3,d:4/main?db=2",
+	)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"redis://a:1", "rediss://u:p@b:2", "redis-sentinel://u:p@c:3,d:4/main?db=2"}
+	if got := c.Cluster.RedisURLs(); !slices.Equal(got, want) || !c.Cluster.UsesRedis() {
+		t.Errorf("got %q", got)
+	}
+	text, err := c.YAML()
+	if err != nil || strings.Contains(string(text), "u:p") || !strings.Contains(string(text), "rediss://********@b:2,redis-sentinel://********@c:3,d:4/main?db=2") {
+		t.Errorf("printed\n%s%v", text, err)
 	}
 }
 

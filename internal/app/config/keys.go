@@ -18,7 +18,7 @@ type Key struct {
 	Name    string // as a flag and in the file
 	Usage   string // one line
 	Default string // "" for none
-	Type    string // "string", "duration", "size", "list" or "bool"
+	Type    string // "string", "duration", "size", "list", "urls" or "bool"
 
 	field func(*Config) any   // *string, *time.Duration, *size, *[]string or *bool
 	check func(string) error  // nil when the type says it all
@@ -75,6 +75,8 @@ func engineKeys() []Key {
 			field: func(c *Config) any { return (*size)(&c.Engine.MaxPayload) }},
 		{Name: "send-buffer", Type: "size", Default: "1MiB", Usage: "bytes queued for a slow client before it is closed",
 			field: func(c *Config) any { return (*size)(&c.Engine.SendBuffer) }},
+		{Name: "recovery", Type: "duration", Default: "0s", Usage: "how long a client may be away and still get what it missed, such as 2m; 0s for no recovery",
+			field: func(c *Config) any { return &c.Engine.Recovery }},
 		{Name: "cors-origin", Type: "list", Usage: `origins of pages that may connect, besides the cluster's own nodes; "*" for all`,
 			field: func(c *Config) any { return &c.Engine.CORSOrigins }, check: each(checkOrigin)},
 	}
@@ -82,10 +84,15 @@ func engineKeys() []Key {
 
 func clusterKeys() []Key {
 	return []Key{
-		{Name: "adapter", Type: "string", Usage: "memory (a single node), nats, or mesh: nodes connect to each other without NATS, which is cheaper (default nats when one of the keys below is set, else memory)",
-			field: func(c *Config) any { return &c.Cluster.Adapter }, check: oneOf(AdapterMemory, AdapterNATS, AdapterMesh)},
+		{Name: "adapter", Type: "string", Usage: "memory (a single node), nats, mesh (nodes connect to each other without NATS, which is cheaper), redis, redis-sharded or redis-streams (default what the keys below call for, else memory)",
+			field: func(c *Config) any { return &c.Cluster.Adapter },
+			check: oneOf(AdapterMemory, AdapterNATS, AdapterMesh, AdapterRedis, AdapterRedisSharded, AdapterRedisStreams)},
 		{Name: "nats", Type: "string", mask: maskURLs, Usage: "URLs of NATS servers to cluster through, comma-separated",
 			field: func(c *Config) any { return &c.Cluster.NATS }, check: each(checkNATS)},
+		{Name: "redis", Type: "urls", mask: maskRedis, Usage: "URL of Redis to cluster through: redis://, rediss://, unix:// or redis-sentinel://HOST:PORT,.../MASTER; several nodes of a Redis Cluster by repeating it",
+			field: func(c *Config) any { return &c.Cluster.Redis }, check: checkRedis},
+		{Name: "redis-prefix", Type: "string", Default: "socket.io", Usage: "what channels, streams and keys in Redis begin with, as on the Node.js servers of the same cluster",
+			field: func(c *Config) any { return &c.Cluster.Prefix }, check: checkName},
 		{Name: "cluster-addr", Type: "string", Usage: "address for other nodes, to cluster without any NATS server",
 			field: func(c *Config) any { return &c.Cluster.Addr }, check: checkHostPort},
 		{Name: "cluster-peers", Type: "list", Usage: "cluster-addr of other nodes, comma-separated; one's own does no harm",
@@ -242,6 +249,27 @@ func checkNATS(s string) error {
 	u, err := url.Parse(s)
 	if err != nil || u.Host == "" || (u.Scheme != "nats" && u.Scheme != "tls" && u.Scheme != "ws" && u.Scheme != "wss") {
 		return errors.New("is no NATS URL, such as nats://127.0.0.1:4222")
+	}
+	return nil
+}
+
+func checkRedis(s string) error {
+	for _, raw := range splitURLs(s) {
+		scheme, rest, ok := strings.Cut(raw, "://")
+		_, host, found := strings.Cut(rest, "@")
+		if !found {
+			host = rest
+		}
+		switch {
+		case !ok || host == "":
+			return errors.New("is no URL of Redis, such as redis://127.0.0.1:6379")
+		case scheme == "redis-sentinel" || scheme == "rediss-sentinel":
+			if _, master, ok := strings.Cut(host, "/"); !ok || master == "" || master[0] == '?' {
+				return errors.New("lacks the master's name, as in redis-sentinel://127.0.0.1:26379/mymaster")
+			}
+		case scheme != "redis" && scheme != "rediss" && scheme != "unix":
+			return fmt.Errorf("scheme %q is not one of redis, rediss, unix, redis-sentinel", scheme)
+		}
 	}
 	return nil
 }

@@ -32,6 +32,9 @@ type Sources struct {
 	File string
 	// Environ is the environment in os.Environ's form.
 	Environ []string
+	// Together is for the nodes of a cluster that the caller starts: it brings
+	// what an adapter lacks to connect to, and the default adapter is NATS.
+	Together bool
 	// Flags holds flags made by [AddFlags]; those set on the command line count.
 	Flags *pflag.FlagSet
 }
@@ -65,7 +68,7 @@ func Load(src Sources) (Config, error) {
 	if len(l.problems) > 0 {
 		return Config{}, &Error{Problems: l.problems}
 	}
-	return l.config()
+	return l.config(src.Together)
 }
 
 // CheckFile checks a configuration file by itself, without environment and
@@ -185,7 +188,7 @@ func (l *loader) flags(set *pflag.FlagSet) {
 	}), nil) // reads memory: cannot fail
 }
 
-func (l *loader) config() (Config, error) {
+func (l *loader) config(together bool) (Config, error) {
 	var c Config
 	for _, key := range l.keys {
 		if !l.merged.Exists(key.Name) {
@@ -195,7 +198,7 @@ func (l *loader) config() (Config, error) {
 			return Config{}, &Error{Problems: []string{fmt.Sprintf("%s: %v", key.Name, err)}}
 		}
 	}
-	return c, c.finish()
+	return c, c.finish(together)
 }
 
 func fileFrom(environ []string) string {

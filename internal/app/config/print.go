@@ -88,8 +88,12 @@ func (k Key) value(c *Config) any {
 func maskAll(string) string { return masked }
 
 // maskURLs hides the user information of comma-separated URLs.
-func maskURLs(s string) string {
-	parts := split(s)
+func maskURLs(s string) string { return maskParts(split(s)) }
+
+// maskRedis does it for those of Redis.
+func maskRedis(s string) string { return maskParts(splitURLs(s)) }
+
+func maskParts(parts []string) string {
 	for i, p := range parts {
 		scheme, rest, _ := strings.Cut(p, "://")
 		if at := strings.LastIndex(rest, "@"); at >= 0 {
@@ -119,8 +123,9 @@ func AddFlags(set *pflag.FlagSet, defaults map[string]string, without ...string)
 
 // flag is the pflag.Value of a key.
 type flag struct {
-	key  Key
-	text string
+	key   Key
+	text  string
+	given bool // text is not the default
 }
 
 func (f *flag) String() string { return f.text }
@@ -130,6 +135,9 @@ func (f *flag) Set(s string) error {
 	if err := f.key.Check(s); err != nil {
 		return err
 	}
-	f.text = s
+	if f.given && (f.key.Type == "list" || f.key.Type == "urls") {
+		s = f.text + "," + s // repeated
+	}
+	f.text, f.given = s, true
 	return nil
 }

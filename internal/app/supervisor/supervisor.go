@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"os/exec"
 	"sync"
@@ -29,6 +30,8 @@ type Child struct {
 	Env      []string
 	URL      string // where clients reach it, for the table
 	AdminURL string // where operators do; AdminURL/readyz tells when it is ready
+	Socket   string // without AdminURL: a Unix socket that accepts connections when it is ready
+	Outlives bool   // the others need it: it is stopped when they have ended
 }
 
 // Options says what to run and how. Zero numbers mean their defaults.
@@ -113,10 +116,16 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	s.spawner = process.NewSpawner()
 	defer s.spawner.Close()
 
-	var wg sync.WaitGroup
-	for i := range s.opts.Children {
-		wg.Go(func() {
-			if err := s.keep(ctx, i); err != nil {
+	last, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	var wg, outliving sync.WaitGroup
+	for i, c := range s.opts.Children {
+		until, group := ctx, &wg
+		if c.Outlives {
+			until, group = last, &outliving
+		}
+		group.Go(func() {
+			if err := s.keep(until, i); err != nil {
 				cancel(err)
 			}
 		})
@@ -126,6 +135,8 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		s.out.message("stopping %d processes, a second signal kills them", len(s.opts.Children))
 	})
 	wg.Wait()
+	end()
+	outliving.Wait()
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
 		return err
 	}
@@ -223,18 +234,21 @@ func (s *Supervisor) watchReady(ctx context.Context, i, pid int) {
 			return
 		case <-again.C:
 		}
-		if s.ready(ctx, s.opts.Children[i].AdminURL) {
+		if s.ready(ctx, s.opts.Children[i]) {
 			s.table.set(i, stateReady, pid)
 			return
 		}
 	}
 }
 
-func (s *Supervisor) ready(ctx context.Context, adminURL string) bool {
-	if adminURL == "" {
+func (s *Supervisor) ready(ctx context.Context, c Child) bool {
+	switch {
+	case c.AdminURL == "" && c.Socket == "":
 		return true
+	case c.AdminURL == "":
+		return accepts(ctx, c.Socket)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, adminURL+"/readyz", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.AdminURL+"/readyz", nil)
 	if err != nil {
 		return false
 	}
@@ -244,4 +258,15 @@ func (s *Supervisor) ready(ctx context.Context, adminURL string) bool {
 	}
 	defer resp.Body.Close()
 	return resp.StatusCode == http.StatusOK
+}
+
+// accepts reports whether somebody listens at a Unix socket.
+func accepts(ctx context.Context, path string) bool {
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "unix", path)
+	if err != nil {
+		return false
+	}
+	_ = conn.Close()
+	return true
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"regexp"
 	"runtime"
 	"strconv"
@@ -36,6 +37,9 @@ func TestMain(m *testing.M) {
 		child(true)
 	case "stubborn":
 		child(false)
+	case "telling":
+		child(true)
+		fmt.Println("\nasked to end")
 	case "misconfigured":
 		fmt.Println("socketeer: unknown key")
 		os.Exit(supervisor.ExitConfig)
@@ -288,4 +292,26 @@ func running(pid int) bool {
 	}
 	_, rest, _ := strings.Cut(string(stat), ") ")
 	return !strings.HasPrefix(rest, "Z")
+}
+
+// What the others need ends after them.
+func TestOutlives(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	needed := self("needed", "telling")
+	needed.Outlives, needed.Socket = true, socket
+	_, out, stop := start(t, supervisor.Options{Children: []supervisor.Child{needed, self("node", "telling")}, Hint: "all up"})
+	out.wait(t, "all up", 1)
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	text := out.String()
+	first, last := strings.Index(text, "node   | asked to end"), strings.Index(text, "needed | asked to end")
+	if first < 0 || last < first {
+		t.Errorf("not in this order:\n%s", text)
+	}
 }

@@ -48,6 +48,15 @@ func run(ctx context.Context) (err error) {
 			opts = append(opts, option(time.Duration(ms)*time.Millisecond))
 		}
 	}
+	if text := os.Getenv("RECOVERY"); text != "" {
+		ms, err := strconv.Atoi(text)
+		if err != nil {
+			return fmt.Errorf("RECOVERY: %w", err)
+		}
+		opts = append(opts, socketeer.WithRecovery(socketeer.Recovery{
+			MaxDisconnection: time.Duration(ms) * time.Millisecond, RunMiddlewares: os.Getenv("RECOVERY_MIDDLEWARES") != "",
+		}))
+	}
 	if dir := os.Getenv("CLIENT_DIR"); dir != "" {
 		opts = append(opts, socketeer.WithClient(os.DirFS(dir)))
 	}

@@ -47,7 +47,7 @@ func TestHelp(t *testing.T) {
 	if err := command.Run(t.Context(), []string{"--help"}, &help, io.Discard); !errors.Is(err, flag.ErrHelp) {
 		t.Errorf("error %v", err)
 	}
-	for _, want := range []string{"Usage:", "Examples:", "--only scenarios", "(default 5)", "0.15 cores"} {
+	for _, want := range []string{"Usage:", "Examples:", "--only scenarios", "(default 5)", "(default 2s)", "0.15 cores"} {
 		if !strings.Contains(help.String(), want) {
 			t.Errorf("no %q in\n%s", want, help.String())
 		}
@@ -125,6 +125,34 @@ func TestCompare(t *testing.T) {
 		t.Errorf("Markdown: %v\n%s", err, b)
 	}
 	fromFile(t, reports, stdout)
+}
+
+// Scenarios in which clients come back, one of them with servers that the load
+// generator starts.
+func TestCompareReturns(t *testing.T) {
+	tools := need.Cluster(t)
+	var out, told bytes.Buffer
+	err := command.Run(t.Context(), []string{
+		"--socketeer", tools.Socketeer, "--peers", tools.Peers, "--servers", "ours,ws,ws-recovery,ws-redis", "--rounds", "1", "--duration", "250ms",
+		"--only", "storm,drops,direct,deploy", "--scale", "0.02",
+	}, &out, &told)
+	stdout, progress := out.String(), told.String()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, progress)
+	}
+	for _, want := range []string{
+		"storm: 200 connections", "all back after, s", "drops: 20 connections in one room", "ours/ws-recovery", "missed, %",
+		"direct: 3 nodes, 12 connections", "deploy: 3 nodes, 60 connections", "ours/ws-redis", "gap p99, ms",
+	} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("no %q in\n%s", want, stdout)
+		}
+	}
+	for _, want := range []string{"[4/13] storm, ws, round 1 of 1: ", "[7/13] drops, ws-recovery, round 1 of 1: ", "[13/13] deploy, ws-redis, round 1 of 1: "} {
+		if !strings.Contains(progress, want) {
+			t.Errorf("no %q in\n%s", want, progress)
+		}
+	}
 }
 
 // fromFile makes sure that kept reports give the tables that were printed.

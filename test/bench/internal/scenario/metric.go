@@ -6,13 +6,25 @@ type Key string
 // The metrics.
 const (
 	Memory         Key = "memory"
+	PeakMemory     Key = "peak memory"
 	AcceptRate     Key = "accept rate"
 	AcceptCPU      Key = "CPU per accept"
 	Throughput     Key = "throughput"
 	MessageCPU     Key = "CPU per message"
 	DeliveryCPU    Key = "CPU per delivery"
+	ReturnCPU      Key = "CPU per return"
 	P50            Key = "p50"
 	P99            Key = "p99"
+	AllBack        Key = "time until all are back"
+	ReconnectP50   Key = "p50 of reconnecting"
+	ReconnectP99   Key = "p99 of reconnecting"
+	Delivered      Key = "delivered"
+	Undelivered    Key = "missed"
+	WorstClient    Key = "least a client got"
+	Recovered      Key = "sessions recovered"
+	Fallen         Key = "connections lost"
+	Back           Key = "back at the end"
+	FailedAttempts Key = "failed attempts"
 	ServerCores    Key = "server cores"
 	GeneratorCores Key = "generator cores"
 	OtherCores     Key = "other cores"
@@ -29,30 +41,13 @@ type Metric struct {
 }
 
 // Metrics are the figures that count in s, the most telling first.
-func (s Scenario) Metrics() []Metric {
-	if s.Idle() {
-		return []Metric{
-			{Memory, "memory, KiB/connection", true, func(r *Report) float64 { return r.Memory.PerConnectionKiB }},
-			{AcceptRate, "connections accepted/s", true, func(r *Report) float64 { return r.Accept.PerSecond }},
-			{AcceptCPU, "server CPU, us/connection", true, func(r *Report) float64 { return r.Accept.ServerMicros }},
-		}
+func (s Scenario) Metrics() []Metric { return s.mode.metrics(s) }
+
+// coresOf are the figures about who took how much of the machine.
+func coresOf(of func(*Report) Cores) []Metric {
+	return []Metric{
+		{ServerCores, "server, cores", false, func(r *Report) float64 { return of(r).Server.Cores }},
+		{GeneratorCores, "load generator, cores", false, func(r *Report) float64 { return of(r).Generator.Cores }},
+		{OtherCores, "other processes, cores", false, func(r *Report) float64 { return of(r).OtherCores }},
 	}
-	plural, cpu := "messages", MessageCPU
-	if s.mode == modeRooms {
-		plural, cpu = "deliveries", DeliveryCPU
-	}
-	metrics := []Metric{
-		{Throughput, plural + "/s", true, func(r *Report) float64 { return r.Load.PerSecond }},
-		{cpu, "server CPU, us/" + s.message(), true, func(r *Report) float64 { return r.Load.Server.PerMessageMicros }},
-		{P50, "p50, ms", true, func(r *Report) float64 { return r.Load.Latency.P50 }},
-		{P99, "p99, ms", true, func(r *Report) float64 { return r.Load.Latency.P99 }},
-		{ServerCores, "server, cores", false, func(r *Report) float64 { return r.Load.Server.Cores }},
-		{GeneratorCores, "load generator, cores", false, func(r *Report) float64 { return r.Load.Generator.Cores }},
-		{OtherCores, "other processes, cores", false, func(r *Report) float64 { return r.Load.OtherCores }},
-	}
-	if s.Rate > 0 {
-		// Everybody carries the same: the ratio says nothing.
-		metrics[0].Compared = false
-	}
-	return metrics
 }

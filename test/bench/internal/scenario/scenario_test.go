@@ -27,16 +27,23 @@ func TestArgs(t *testing.T) {
 		scale float64
 		want  string
 	}{
-		{"idle", 1, "--mode idle --conns 10000 --settle 4s"},
-		{"echo", 1, "--mode echo --conns 500 --duration 4s --warmup 1s"},
-		{"rooms", 1, "--mode rooms --conns 5000 --duration 4s --warmup 1s --room 100"},
-		{"broadcast", 1, "--mode rooms --conns 10000 --duration 4s --warmup 2s --room 10000"},
-		{"paced", 1, "--mode rooms --conns 10000 --duration 4s --warmup 2s --room 100 --rate 50000"},
-		{"cluster-pairs", 1, "--mode rooms --conns 6000 --duration 4s --warmup 1s --room 2 --rate 6000"},
-		{"echo", 0.1, "--mode echo --conns 50 --duration 4s --warmup 1s"},
-		{"broadcast", 0.1, "--mode rooms --conns 1000 --duration 4s --warmup 2s --room 1000"},
-		{"paced", 0.001, "--mode rooms --conns 10 --duration 4s --warmup 2s --room 10 --rate 50"},
-		{"cluster-pairs", 0.0001, "--mode rooms --conns 6 --duration 4s --warmup 1s --room 2 --rate 0.6"},
+		{"idle", 1, "--conns 10000 --mode idle --settle 4s"},
+		{"echo", 1, "--conns 500 --mode echo --duration 4s --warmup 1s"},
+		{"rooms", 1, "--conns 5000 --mode rooms --duration 4s --warmup 1s --room 100"},
+		{"broadcast", 1, "--conns 10000 --mode rooms --duration 4s --warmup 2s --room 10000"},
+		{"paced", 1, "--conns 10000 --mode rooms --duration 4s --warmup 2s --room 100 --rate 50000"},
+		{"storm", 1, "--conns 10000 --mode storm --settle 1s --duration 30s --room 100"},
+		{"drops", 1, "--conns 1000 --mode drops --recover --messages 64 --message-every 500ms --drop-every 15s --drop-for 2s --drain 3s --room 100"},
+		{"cluster-pairs", 1, "--conns 6000 --mode rooms --duration 4s --warmup 1s --room 2 --rate 6000"},
+		{"direct", 1, "--conns 600 --mode direct --duration 4s --warmup 1s"},
+		{"deploy", 1, "--conns 3000 --nodes 3 --room 100 --rate 10000 --every 8s --drain 4s --warmup 1s"},
+		{"deploy-kill", 1, "--conns 3000 --nodes 3 --room 100 --rate 10000 --every 8s --drain 4s --warmup 1s --kill"},
+		{"echo", 0.1, "--conns 50 --mode echo --duration 4s --warmup 1s"},
+		{"direct", 0.005, "--conns 6 --mode direct --duration 4s --warmup 1s"},
+		{"direct", 0.012, "--conns 8 --mode direct --duration 4s --warmup 1s"}, // pairs
+		{"broadcast", 0.1, "--conns 1000 --mode rooms --duration 4s --warmup 2s --room 1000"},
+		{"paced", 0.001, "--conns 10 --mode rooms --duration 4s --warmup 2s --room 10 --rate 50"},
+		{"cluster-pairs", 0.0001, "--conns 6 --mode rooms --duration 4s --warmup 1s --room 2 --rate 0.6"},
 	} {
 		s := named(t, tt.name).Scaled(tt.scale)
 		if got := strings.Join(s.Args(4*time.Second), " "); got != tt.want {
@@ -52,6 +59,11 @@ func TestTitle(t *testing.T) {
 		"broadcast":     "10,000 connections in one room, saturated",
 		"paced":         "10,000 connections in rooms of 100, 50,000 deliveries/s",
 		"cluster-rooms": "3 nodes, 6,000 connections in rooms of 100, saturated",
+		"storm":         "10,000 connections in rooms of 100, cut at once, that come back after 0.5 to 1.5 s",
+		"drops":         "1,000 connections in rooms of 100, a message every 500ms; each client but the sender is cut every 15s for 2s",
+		"direct":        "3 nodes, 600 connections in pairs on different nodes, each sends to its partner's id, saturated",
+		"deploy":        "3 nodes, 3,000 connections in rooms of 100, 10,000 deliveries/s; the nodes are replaced one by one, by SIGTERM",
+		"deploy-kill":   "3 nodes, 3,000 connections in rooms of 100, 10,000 deliveries/s; the nodes are replaced one by one, by SIGKILL",
 	} {
 		if got := named(t, name).Title(); got != want {
 			t.Errorf("%s: got %q, want %q", name, got, want)
@@ -117,6 +129,12 @@ func TestParseReportRefuses(t *testing.T) {
 		{"echo", `{}`},
 		{"echo", `{"load": {"per_second": 1}}`}, // the servers' CPU time was not read
 		{"idle", `{"accept": {"per_second": 9000}}`},
+		{"direct", `{}`},
+		{"storm", `{"storm": {"connections": 1}}`},
+		{"drops", `{"load": {"server_cpu": {}}}`},
+		{"drops", `{"drops": {}, "load": {}}`},
+		{"deploy", `{"load": {"server_cpu": {}}}`},
+		{"deploy-kill", `{"deploy": {}}`},
 	} {
 		if _, err := named(t, tt.scenario).ParseReport([]byte(tt.report)); err == nil || !strings.HasPrefix(err.Error(), "socketeer: ") {
 			t.Errorf("%s of %s: error %v", tt.report, tt.scenario, err)
@@ -133,7 +151,7 @@ func TestFaults(t *testing.T) {
 		t.Errorf("no faults are %q", got)
 	}
 	for f, complete := range map[scenario.Faults]bool{
-		{}: true, {Missed: 1}: true, {Misordered: 1}: true, {Missing: 1}: false, {Lost: 1}: false,
+		{}: true, {Missed: 1}: true, {Misordered: 1}: true, {Missing: 1}: false, {Lost: 1}: false, {Away: 1}: false,
 	} {
 		if f.Complete() != complete {
 			t.Errorf("%v is complete: %v", f, f.Complete())

@@ -12,6 +12,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode"
+
+	"github.com/socketeer-io/socketeer/test/bench/internal/scenario"
 )
 
 // Ours is the name of the server that the others are compared with.
@@ -25,6 +28,9 @@ type Kind struct {
 	nodes  []int  // how many it can be
 	script string // in the folder of the peers; empty: ours
 	redis  string // the adapter that joins several through Redis
+	// recovers is a server that keeps sessions for clients that come back. It
+	// takes part where that shows.
+	recovers bool
 }
 
 // All returns the kinds of server, ours first.
@@ -33,14 +39,17 @@ func All() []Kind {
 		{Name: Ours, Title: "Socketeer; several nodes on adapter mesh, each with its share of the processors", nodes: []int{1, 3}},
 		{Name: "uws", Title: "socket.io on uWebSockets.js", nodes: []int{1}, script: "uws-server.js"},
 		{Name: "ws", Title: "socket.io on its default engine, ws", nodes: []int{1}, script: "ws-server.js"},
+		{Name: "ws-recovery", Title: "ws with connection state recovery", nodes: []int{1}, script: "ws-server.js", recovers: true},
 		{Name: "uws-redis", Title: "socket.io on uWebSockets.js, @socket.io/redis-adapter", nodes: []int{3}, script: "uws-server.js", redis: "redis"},
 		{Name: "ws-redis", Title: "socket.io on ws, @socket.io/redis-adapter", nodes: []int{3}, script: "ws-server.js", redis: "redis"},
 		{Name: "ws-streams", Title: "socket.io on ws, @socket.io/redis-streams-adapter", nodes: []int{3}, script: "ws-server.js", redis: "redis-streams"},
 	}
 }
 
-// Plays reports whether k takes part in scenarios of so many nodes.
-func (k Kind) Plays(nodes int) bool { return slices.Contains(k.nodes, nodes) }
+// Plays reports whether k takes part in s.
+func (k Kind) Plays(s scenario.Scenario) bool {
+	return slices.Contains(k.nodes, s.Nodes) && (!k.recovers || s.Returns())
+}
 
 // Tools says where the servers' programs are.
 type Tools struct {
@@ -80,6 +89,9 @@ func (t *Tools) checkNode() (problems []string) {
 	path, err := exec.LookPath(t.Node)
 	if err != nil {
 		problems = append(problems, fmt.Sprintf("%s is not installed: install Node.js 20 or newer, or compare with --servers %s alone", t.Node, Ours))
+	}
+	if strings.ContainsFunc(path, unicode.IsSpace) {
+		problems = append(problems, fmt.Sprintf("%q: a command with a space in its path cannot be handed to bench deploy", path))
 	}
 	t.Node = path
 	if t.Peers, err = filepath.Abs(t.Peers); err != nil {

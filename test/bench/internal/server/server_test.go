@@ -75,6 +75,7 @@ func TestOurs(t *testing.T)        { startStop(t, need.Ours(t), server.Ours, 1, 
 func TestOursCluster(t *testing.T) { startStop(t, need.Ours(t), server.Ours, 3, 3) }
 func TestWS(t *testing.T)          { startStop(t, need.Peers(t), "ws", 1, 1) }
 func TestUWS(t *testing.T)         { startStop(t, need.Peers(t), "uws", 1, 1) }
+func TestWSRecovery(t *testing.T)  { startStop(t, need.Peers(t), "ws-recovery", 1, 1) }
 func TestWSRedis(t *testing.T)     { startStop(t, need.Cluster(t), "ws-redis", 3, 4) }
 func TestUWSRedis(t *testing.T)    { startStop(t, need.Cluster(t), "uws-redis", 3, 4) }
 func TestWSStreams(t *testing.T)   { startStop(t, need.Cluster(t), "ws-streams", 3, 4) }
@@ -160,6 +161,10 @@ func TestCheck(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	spaced := filepath.Join(empty, "no de")
+	if err := os.WriteFile(spaced, nil, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	for _, tt := range []struct {
 		name  string
 		tools server.Tools
@@ -171,6 +176,7 @@ func TestCheck(t *testing.T) {
 		{"no Node.js", server.Tools{Socketeer: self, Node: nothing, Peers: empty}, []string{"ws"}, []string{"install Node.js"}},
 		{"no packages", server.Tools{Socketeer: self, Node: self, Peers: empty}, []string{"uws"}, []string{"run npm ci in " + empty}},
 		{"no Redis", server.Tools{Socketeer: self, Node: self, Peers: empty, Redis: nothing}, []string{"ws-redis"}, []string{"run npm ci", "scripts/setup"}},
+		{"space", server.Tools{Socketeer: self, Node: spaced, Peers: empty}, []string{"ws"}, []string{"a space in its path"}},
 		{"what is not needed", server.Tools{Socketeer: self, Node: nothing, Peers: empty, Redis: nothing}, []string{server.Ours}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -8,12 +8,14 @@ import (
 	"net/http"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// Setup is a server that serves: one process or several, Redis included.
+// Setup is a server that serves, one process or several, Redis included; or
+// one whose nodes others start, see [Tools.Prepare].
 type Setup struct {
 	Kind  Kind
 	Addrs []string // for clients, one a node
@@ -21,13 +23,21 @@ type Setup struct {
 
 	processes []*process
 	dir       string // Redis's own, empty without
+	// How a node is started, of a server on Node.js: where, by what, with which
+	// environment besides the harness's own. Its port follows.
+	folder string
+	argv   []string
+	env    []string
 }
 
 // Start starts the nodes of k and returns when they serve, and know each
 // other. died is called, from another goroutine, when a process ends before
 // Stop.
 func (t *Tools) Start(ctx context.Context, k Kind, nodes int, died func(error)) (*Setup, error) {
-	s := &Setup{Kind: k}
+	s, err := t.Prepare(ctx, k, died)
+	if err != nil {
+		return nil, err
+	}
 	start := t.startOurs
 	if k.script != "" {
 		start = t.startPeers
@@ -37,6 +47,51 @@ func (t *Tools) Start(ctx context.Context, k Kind, nodes int, died func(error)) 
 		return nil, err
 	}
 	return s, nil
+}
+
+// Prepare starts what nodes of k need besides themselves, such as a Redis.
+// died is that of Start.
+func (t *Tools) Prepare(ctx context.Context, k Kind, died func(error)) (*Setup, error) {
+	s := &Setup{Kind: k}
+	if k.script == "" {
+		return s, nil
+	}
+	s.folder, s.argv = t.Peers, []string{t.Node, k.script}
+	if k.recovers {
+		s.env = append(s.env, "RECOVERY=1")
+	}
+	if k.redis != "" {
+		url, err := t.startRedis(ctx, s, died)
+		if err != nil {
+			_ = s.Stop() // the first error is the one to tell
+			return nil, err
+		}
+		s.env = append(s.env, "ADAPTER="+k.redis, "REDIS_URL="+url)
+	}
+	return s, nil
+}
+
+// Load returns the arguments by which a command of "socketeer bench" finds the
+// nodes of s, or, when s was only prepared, starts them. It must run in the
+// folder and with the environment of Surroundings.
+func (s *Setup) Load() []string {
+	switch {
+	case len(s.Addrs) > 0:
+		pids := make([]string, len(s.PIDs))
+		for i, pid := range s.PIDs {
+			pids[i] = strconv.Itoa(pid)
+		}
+		return []string{"--addr", strings.Join(s.Addrs, ","), "--pid", strings.Join(pids, ",")}
+	case len(s.argv) > 0:
+		return []string{"--serve", strings.Join(s.argv, " ") + " {port}"}
+	}
+	return nil // nodes of ours are what it starts by itself
+}
+
+// Surroundings are the folder in which a command runs that starts nodes of s,
+// empty for the harness's own, and its environment.
+func (s *Setup) Surroundings() (dir string, env []string) {
+	return s.folder, append(environ(), s.env...)
 }
 
 // Stop ends all processes and returns when they are gone.
@@ -157,14 +212,6 @@ func fetch(ctx context.Context, url string, into any) bool {
 }
 
 func (t *Tools) startPeers(ctx context.Context, s *Setup, nodes int, died func(error)) error {
-	var env []string
-	if s.Kind.redis != "" {
-		url, err := t.startRedis(ctx, s, died)
-		if err != nil {
-			return err
-		}
-		env = []string{"ADAPTER=" + s.Kind.redis, "REDIS_URL=" + url}
-	}
 	addrs, err := freeAddrs(ctx, nodes)
 	if err != nil {
 		return err
@@ -176,7 +223,7 @@ func (t *Tools) startPeers(ctx context.Context, s *Setup, nodes int, died func(e
 			return fmt.Errorf("socketeer: %w", err)
 		}
 		p, err := s.launch(command{
-			name: nodeName(s.Kind, i, nodes), dir: t.Peers, argv: []string{t.Node, s.Kind.script, port}, env: env, ready: "listening " + port,
+			name: nodeName(s.Kind, i, nodes), dir: s.folder, argv: append(slices.Clip(s.argv), port), env: s.env, ready: "listening " + port,
 		}, died)
 		if err != nil {
 			return err

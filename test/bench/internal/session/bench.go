@@ -9,30 +9,21 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
-	"strconv"
+	"slices"
 	"strings"
-	"time"
 
 	"github.com/socketeer-io/socketeer/test/bench/internal/scenario"
 	"github.com/socketeer-io/socketeer/test/bench/internal/server"
 )
 
-// benchPatience is how long a run may take besides its load: connections are
-// made and outstanding messages waited for.
-const benchPatience = 2 * time.Minute
-
 // bench puts the load of s on setup and returns the report.
 func (r *runner) bench(ctx context.Context, s scenario.Scenario, setup *server.Setup, label string) (json.RawMessage, error) {
-	pids := make([]string, len(setup.PIDs))
-	for i, pid := range setup.PIDs {
-		pids[i] = strconv.Itoa(pid)
-	}
-	args := append([]string{"bench", "--json", "--addr", strings.Join(setup.Addrs, ","), "--pid", strings.Join(pids, ",")}, s.Args(r.Duration)...)
-	patience := benchPatience + 2*r.Duration
+	patience := s.Patience(r.Duration)
 	hung := fmt.Errorf("socketeer: the load of %s on %s has not ended after %v", s.Name, setup.Kind.Name, patience)
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, hung)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, r.Tools.Socketeer, args...)
+	cmd := exec.CommandContext(ctx, r.Tools.Socketeer, slices.Concat(command(s), setup.Load(), s.Args(r.Duration))...)
+	cmd.Dir, cmd.Env = setup.Surroundings()
 	cmd.SysProcAttr = server.Attributes()
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
@@ -59,6 +50,14 @@ func (r *runner) bench(ctx context.Context, s scenario.Scenario, setup *server.S
 	}
 	r.Progress.finished(s, setup.Kind.Name+", "+label, report)
 	return stdout.Bytes(), nil
+}
+
+// command is what puts the load of s on servers.
+func command(s scenario.Scenario) []string {
+	if s.Replaces() {
+		return []string{"bench", "deploy", "--json"}
+	}
+	return []string{"bench", "--json"}
 }
 
 // follow shows what the load generator says until it is gone, and returns the

@@ -60,7 +60,7 @@ func (p *Progress) finished(s scenario.Scenario, what string, report *scenario.R
 		figures = append(figures, f.String())
 	}
 	if report.Disturbed() {
-		figures = append(figures, fmt.Sprintf("disturbed: other processes took %.2f cores", report.Load.OtherCores))
+		figures = append(figures, fmt.Sprintf("disturbed: other processes took %.2f cores", report.Others()))
 	}
 	fmt.Fprintf(p.Out, "%s %s, %s: %s%s\n", p.place(p.done), s.Name, what, strings.Join(figures, " | "), p.left())
 }

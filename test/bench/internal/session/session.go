@@ -28,7 +28,7 @@ type Config struct {
 func (c Config) cast(s scenario.Scenario) []server.Kind {
 	var kinds []server.Kind
 	for _, k := range c.Servers {
-		if k.Plays(s.Nodes) {
+		if k.Plays(s) {
 			kinds = append(kinds, k)
 		}
 	}
@@ -51,11 +51,7 @@ func (c *Config) Check() error {
 func (c Config) runs() int {
 	n := 0
 	for _, s := range c.Scenarios {
-		rounds := c.Rounds
-		if !s.Idle() {
-			rounds++
-		}
-		n += rounds * len(c.cast(s))
+		n += (s.Warmups() + s.Rounds(c.Rounds)) * len(c.cast(s))
 	}
 	return n
 }
@@ -99,24 +95,27 @@ func (r *runner) play(ctx context.Context, s scenario.Scenario) (err error) {
 			err = errors.Join(err, setup.Stop())
 		}
 	}()
-	if !s.Idle() {
+	if !s.Fresh() {
 		for _, k := range kinds {
 			r.Progress.step(s, "start", k.Name)
-			setup, err := r.Tools.Start(ctx, k, s.Nodes, r.died)
+			setup, err := r.start(ctx, s, k)
 			if err != nil {
 				return err
 			}
 			up[k.Name] = setup
 		}
+	}
+	for range s.Warmups() {
 		for _, k := range kinds {
 			if _, err := r.bench(ctx, s, up[k.Name], "warm-up"); err != nil {
 				return err
 			}
 		}
 	}
-	for round := range r.Rounds {
+	rounds := s.Rounds(r.Rounds)
+	for round := range rounds {
 		for i, k := range Order(kinds, round) {
-			label := fmt.Sprintf("round %d of %d", round+1, r.Rounds)
+			label := fmt.Sprintf("round %d of %d", round+1, rounds)
 			report, err := r.measure(ctx, s, k, up[k.Name], label)
 			if err != nil {
 				return err
@@ -127,10 +126,19 @@ func (r *runner) play(ctx context.Context, s scenario.Scenario) (err error) {
 	return nil
 }
 
+// start starts k for s, or, when its nodes are replaced under load, what they
+// need besides: "socketeer bench deploy" starts them.
+func (r *runner) start(ctx context.Context, s scenario.Scenario, k server.Kind) (*server.Setup, error) {
+	if s.Replaces() {
+		return r.Tools.Prepare(ctx, k, r.died)
+	}
+	return r.Tools.Start(ctx, k, s.Nodes, r.died)
+}
+
 // measure runs s on setup, or, when that is nil, on a fresh server.
 func (r *runner) measure(ctx context.Context, s scenario.Scenario, k server.Kind, setup *server.Setup, label string) (report json.RawMessage, err error) {
 	if setup == nil {
-		if setup, err = r.Tools.Start(ctx, k, s.Nodes, r.died); err != nil {
+		if setup, err = r.start(ctx, s, k); err != nil {
 			return nil, err
 		}
 		defer func() { err = errors.Join(err, setup.Stop()) }()

@@ -29,7 +29,7 @@ func Text(w io.Writer, r *results.Results) error { return write(w, r, section.te
 
 // Markdown writes r as Markdown tables, with a line about the conditions.
 func Markdown(w io.Writer, r *results.Results) error {
-	_, err := fmt.Fprintf(w, "%s: %s. Medians of %s, with the extremes in brackets; loads of %g s%s. Ratios are taken within each round.\n\n",
+	_, err := fmt.Fprintf(w, "%s: %s. Medians of %s, fewer where a table says so, with the extremes in brackets; loads of %g s%s. Ratios are taken within each round.\n\n",
 		r.Date.Format("2006-01-02"), strings.Join(r.Machine, ", "), plural(r.Rounds, "round"), r.Seconds, scaled(r.Scale))
 	if err != nil {
 		return err

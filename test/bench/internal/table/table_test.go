@@ -100,7 +100,7 @@ func TestMarkdown(t *testing.T) {
 	}
 	got := b.String()
 	for _, want := range []string{
-		"2026-11-25: 2 CPUs, Linux 6. Medians of 2 rounds, with the extremes in brackets; loads of 4 s; scaled: connections and rates times 0.5. Ratios",
+		"2026-11-25: 2 CPUs, Linux 6. Medians of 2 rounds, fewer where a table says so, with the extremes in brackets; loads of 4 s; scaled: connections and rates times 0.5. Ratios",
 		"### echo\n\n250 connections, each",
 		"| 2 rounds | ours | uws | ours/uws |\n|---|---|---|---|\n| messages/s | 1,750 (1,500..2,000) | 1,000 (1,000..1,000) | 1.75x (1.50..2.00) |\n",
 		"| faults, all rounds | none | 2 missing |  |\n\nDisturbed: 1 round (2)",

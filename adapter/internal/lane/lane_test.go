@@ -1,0 +1,112 @@
+package lane_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/socketeer-io/socketeer/adapter/internal/lane"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// TestOrder: each sender's items are handled in order, on one goroutine at a
+// time.
+func TestOrder(t *testing.T) {
+	const senders, count = 10, 1000
+	type item struct{ sender, n int }
+	var (
+		mu   sync.Mutex
+		next [senders]int
+		busy [senders]sync.Mutex
+		done = make(chan struct{})
+		left = senders * count
+	)
+	s := lane.New(4, 1<<20, func(it item) {
+		if !busy[it.sender].TryLock() {
+			t.Errorf("two at a time of sender %d", it.sender)
+			return
+		}
+		defer busy[it.sender].Unlock()
+		mu.Lock()
+		defer mu.Unlock()
+		if it.n != next[it.sender] {
+			t.Errorf("sender %d: got %d, want %d", it.sender, it.n, next[it.sender])
+		}
+		next[it.sender]++
+		if left--; left == 0 {
+			close(done)
+		}
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg, pushing sync.WaitGroup
+	wg.Go(func() { s.Run(ctx) })
+	for sender := range senders {
+		pushing.Go(func() {
+			for i := range count {
+				s.Push(lane.Key([]byte{byte(sender)}), item{sender, i}, 1)
+			}
+		})
+	}
+	pushing.Wait()
+	<-done
+	cancel()
+	wg.Wait()
+	if s.Dropped() != 0 {
+		t.Errorf("%d dropped", s.Dropped())
+	}
+}
+
+// TestBound: what is too much is dropped and counted; a single large item is
+// not, and what is being handled counts.
+func TestBound(t *testing.T) {
+	handling, goOn := make(chan int), make(chan struct{})
+	s := lane.New(1, 100, func(n int) {
+		handling <- n
+		<-goOn
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() { s.Run(ctx) })
+	push := func(n, size int, wantOK, wantFirst bool) {
+		t.Helper()
+		if ok, first := s.Push(0, n, size); ok != wantOK || first != wantFirst {
+			t.Errorf("item %d: %v, %v", n, ok, first)
+		}
+	}
+	push(1, 1000, true, false)
+	<-handling
+	push(2, 1, false, true)
+	push(3, 1, false, false)
+	goOn <- struct{}{}
+	// The lane tells that it has come to rest by taking the next one.
+	for ok := false; !ok; {
+		ok, _ = s.Push(0, 4, 60)
+	}
+	if n := <-handling; n != 4 {
+		t.Errorf("got %d", n)
+	}
+	push(5, 40, true, false)
+	push(6, 1, false, true)
+	cancel()
+	goOn <- struct{}{}
+	wg.Wait()
+	if s.Dropped() < 3 {
+		t.Errorf("%d dropped", s.Dropped())
+	}
+}
+
+func BenchmarkPush(b *testing.B) {
+	s := lane.New(1, 1<<30, func(int) {})
+	ctx, cancel := context.WithCancel(b.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() { s.Run(ctx) })
+	b.ReportAllocs()
+	for i := range b.N {
+		s.Push(0, i, 64)
+	}
+	cancel()
+	wg.Wait()
+}

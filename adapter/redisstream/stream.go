@@ -1,0 +1,252 @@
+package redisstream
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/socketeer-io/socketeer/adapter"
+	"github.com/socketeer-io/socketeer/adapter/internal/nodewire"
+)
+
+// stream is one stream of Redis and what this node does with it: it writes its
+// namespaces' messages and reads everybody's.
+type stream struct {
+	c     *Cluster
+	name  string
+	o     *Options
+	log   *slog.Logger
+	redis rueidis.Client
+	count *counters
+
+	write writer
+	read  reader
+
+	// deliver is held while something of the stream is handed to a namespace,
+	// so that it all is in one order. It guards afters.
+	deliver sync.Mutex
+	afters  []*afterwards
+	pending pending
+	ends    ends
+
+	ctx     context.Context //nolint:containedctx // ends with the stream
+	cancel  context.CancelFunc
+	writing sync.WaitGroup
+	wg      sync.WaitGroup
+}
+
+// openStream finds the stream's end and begins to read from there.
+func (c *Cluster) openStream(ctx context.Context, name string) (*stream, error) {
+	s := &stream{c: c, name: name, o: &c.o, log: c.log, redis: c.redis, count: &c.count}
+	s.write = writer{s: s, wake: make(chan struct{}, 1)}
+	s.read.s = s
+	s.pending.wake = make(chan struct{}, 1)
+	s.ends.asking = make(chan struct{}, 1)
+	if err := s.read.start(ctx); err != nil {
+		return nil, err
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.wg.Go(func() { s.read.run(s.ctx) })
+	s.writing.Go(func() { s.write.run(s.ctx) })
+	s.wg.Go(s.expireLoop)
+	return s, nil
+}
+
+// close writes what is queued, unless ctx ends, and ends the goroutines.
+func (s *stream) close(ctx context.Context) {
+	s.write.close()
+	stop := context.AfterFunc(ctx, s.cancel)
+	s.writing.Wait()
+	stop()
+	s.cancel()
+	s.wg.Wait()
+	s.deliver.Lock()
+	defer s.deliver.Unlock()
+	for _, a := range s.pending.all() {
+		s.count.unkept.Add(1)
+		a.kept("")
+	}
+	for _, a := range s.afters {
+		a.timer.Stop()
+	}
+}
+
+// entry hands on an entry of the stream. It is called by the reader only, with
+// deliver held.
+func (s *stream) entry(id offset, e rueidis.XRangeEntry) {
+	f := e.FieldValues
+	s.count.read.Add(1)
+	uid, nsp := f["uid"], f["nsp"]
+	own := uid == s.c.uid
+	if nsp == "" {
+		if f["type"] == gapType { // of everything
+			for _, ns := range s.c.onStream(s) {
+				ns.history.gap(id, "")
+			}
+		}
+		return
+	}
+	ns := s.c.lookup(nsp)
+	if own {
+		s.ownEntry(ns, id, e)
+		return
+	}
+	if ns == nil {
+		return
+	}
+	if f["type"] == gapType {
+		ns.history.gap(id, "")
+		return
+	}
+	m, err := nodewire.DecodeStreamEntry(f)
+	if err != nil {
+		s.count.malformed.Add(1)
+		s.c.malformed.Do(func() {
+			s.log.Warn("an entry of the stream is malformed and ignored; so will others be", "id", e.ID, "err", err)
+		})
+		return
+	}
+	ns.receive(m, id, e.ID)
+}
+
+// ownEntry is what comes back of what this node wrote: now is the turn of those
+// who wait for its offset.
+func (s *stream) ownEntry(ns *namespace, id offset, e rueidis.XRangeEntry) {
+	f := e.FieldValues
+	seq := f[fieldSeq]
+	if f["type"] == gapType {
+		if ns != nil {
+			ns.history.gap(id, seq)
+		}
+		return
+	}
+	before, mine := s.pending.take(seq)
+	for _, a := range before { // written before, and not there: they are lost
+		s.abandon(a)
+	}
+	switch {
+	case mine != nil:
+		m := *mine.m
+		m.Offset = e.ID
+		mine.ns.history.add(id, &m)
+		s.count.kept.Add(1)
+		mine.kept(e.ID)
+	case ns != nil && f["type"] == broadcastType && ns.history.logging(): // it came too late to be kept, and others have it
+		if m, err := nodewire.DecodeStreamEntry(f); err == nil && storable(m) {
+			ns.history.add(id, ns.c.toMessage(m, e.ID))
+		}
+	}
+}
+
+// abandon gives up a message that was to be kept. With deliver held.
+func (s *stream) abandon(a *appended) {
+	s.count.unkept.Add(1)
+	a.kept("")
+	a.ns.markGap()
+}
+
+// broken notes that entries of the stream were missed: for the clients of all
+// namespaces here, and for those of other nodes, which may not have noticed.
+func (s *stream) broken() {
+	s.deliver.Lock()
+	defer s.deliver.Unlock()
+	for _, ns := range s.c.onStream(s) {
+		if ns.history.logging() {
+			ns.markGap()
+		}
+	}
+}
+
+// expireLoop gives up what has waited too long to be kept.
+func (s *stream) expireLoop() {
+	for {
+		next, ok := s.pending.oldest()
+		if !ok {
+			select {
+			case <-s.pending.wake:
+				continue
+			case <-s.ctx.Done():
+				return
+			}
+		}
+		if wait := time.Until(next.Add(s.o.KeepTimeout)); wait > 0 {
+			if !sleep(s.ctx, wait+keepGrain) {
+				return
+			}
+			continue
+		}
+		s.deliver.Lock()
+		for _, a := range s.pending.expired(time.Now().Add(-s.o.KeepTimeout)) {
+			s.abandon(a)
+		}
+		s.deliver.Unlock()
+	}
+}
+
+// keepGrain is the least time between two times of giving up messages, so that
+// they go in batches.
+const keepGrain = 20 * time.Millisecond
+
+// receive hands a message of another node to the namespace. With deliver held.
+func (ns *namespace) receive(m *nodewire.Message, id offset, text string) {
+	if !storable(m) {
+		text = ""
+	}
+	out := ns.c.toMessage(m, text)
+	if out == nil {
+		return
+	}
+	if text != "" {
+		ns.history.add(id, out) // first: who joins after the hand-over must find it
+	}
+	ns.handle(m, out)
+}
+
+// storable reports whether a client that missed the message gets it when it
+// comes back.
+func storable(m *nodewire.Message) bool {
+	return m.Type == nodewire.Broadcast && m.RequestID == "" && !m.Flags.Volatile
+}
+
+// toMessage returns what a namespace understands, or nil.
+func (c *Cluster) toMessage(m *nodewire.Message, offset string) *adapter.Message {
+	out := &adapter.Message{
+		Target: m.Target, Flags: m.Flags, Data: m.Data, Attachments: m.Attachments,
+		Rooms: m.Rooms, Close: m.Close, Moved: m.Moved, Offset: offset,
+	}
+	switch m.Type {
+	case nodewire.Broadcast:
+		out.Kind = adapter.Broadcast
+	case nodewire.SocketsJoin:
+		out.Kind = adapter.Join
+	case nodewire.SocketsLeave:
+		out.Kind = adapter.Leave
+	case nodewire.DisconnectSockets:
+		out.Kind = adapter.Disconnect
+	case nodewire.ServerSideEmit:
+		out.Kind = adapter.ServerSideEmit
+	default:
+		return nil
+	}
+	return out
+}
+
+func jitter(d time.Duration) time.Duration {
+	return d - time.Duration(rand.Int64N(int64(d)/4+1))
+}
+
+// sleep reports false when ctx ended before d had passed.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

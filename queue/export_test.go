@@ -1,0 +1,4 @@
+package queue
+
+// DecodeEntry is decode, for fuzzing.
+var DecodeEntry = decode

@@ -1,0 +1,64 @@
+"use strict";
+
+// Clients for Redis, and adapters over them. An adapter's name is its kind,
+// and "-ioredis" if that is the client:
+//
+//   redis           @socket.io/redis-adapter
+//   redis-sharded   its sharded form
+//   redis-streams   @socket.io/redis-streams-adapter
+//
+// Several URLs are nodes of a Redis Cluster.
+
+const quiet = (client) => client.on("error", (err) => console.error(String(err)));
+
+async function nodeRedis(urls) {
+  const { createClient, createCluster } = require("redis");
+  const client = quiet(
+    urls.length > 1 ? createCluster({ rootNodes: urls.map((url) => ({ url })) }) : createClient({ url: urls[0] })
+  );
+  await client.connect();
+  return client;
+}
+
+function ioRedis(urls) {
+  const { Redis, Cluster } = require("ioredis");
+  return quiet(urls.length > 1 ? new Cluster(urls) : new Redis(urls[0]));
+}
+
+async function connectRedis({ adapter: name, urls, adapterOptions }) {
+  const io = name.endsWith("-ioredis");
+  const open = io ? ioRedis : nodeRedis;
+  const pub = await open(urls);
+  switch (name.replace("-ioredis", "")) {
+    case "redis": {
+      const { createAdapter } = require("@socket.io/redis-adapter");
+      const sub = await open(urls);
+      return { pub, adapter: createAdapter(pub, sub, adapterOptions), ready };
+    }
+    case "redis-sharded": {
+      const { createShardedAdapter } = require("@socket.io/redis-adapter");
+      const sub = await open(urls);
+      return { pub, adapter: createShardedAdapter(pub, sub, adapterOptions), ready };
+    }
+    case "redis-streams": {
+      const { createAdapter } = require("@socket.io/redis-streams-adapter");
+      return { pub, adapter: createAdapter(pub, adapterOptions), ready };
+    }
+  }
+  throw new Error(`there is no adapter ${name}`);
+}
+
+// ready waits until the server hears itself: adapters subscribe without
+// waiting for it.
+async function ready(io) {
+  for (const [, nsp] of io._nsps) {
+    await nsp.adapter.init?.();
+    for (;;) {
+      const count = await Promise.resolve(nsp.adapter.serverCount()).catch(() => 0);
+      if (count >= 1) break;
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  }
+}
+
+module.exports = { connectRedis };
