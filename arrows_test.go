@@ -29,7 +29,7 @@ var mayImport = map[string][]string{
 	"adapter/internal/redislink": {},
 	"cluster":                    {},
 	"adapter/adaptertest":        {"adapter"},
-	"adapter/cluster":            {"adapter", "cluster"},
+	"adapter/cluster":            {"adapter", "cluster", "adapter/internal/lane", "adapter/internal/interest"},
 	"adapter/nats":               {"adapter", "cluster", "adapter/cluster"},
 	"adapter/redis":              {"adapter", "cluster", "adapter/internal"},
 	".":                          {"engineio", "adapter", "protocol/eio", "protocol/sio", "internal/hub"},
