@@ -31,7 +31,7 @@ var mayImport = map[string][]string{
 	"cluster":                    {},
 	"adapter/adaptertest":        {"adapter"},
 	"adapter/internal/peerlog":   {"adapter"},
-	"adapter/cluster":            {"adapter", "cluster", "adapter/internal/peerlog"},
+	"adapter/cluster":            {"adapter", "cluster", "adapter/internal/lane", "adapter/internal/interest", "adapter/internal/peerlog"},
 	"adapter/nats":               {"adapter", "cluster", "adapter/cluster"},
 	"adapter/redis":              {"adapter", "cluster", "adapter/internal"},
 	".":                          {"engineio", "adapter", "protocol/eio", "protocol/sio", "internal/hub"},

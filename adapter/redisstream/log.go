@@ -220,5 +220,5 @@ func (ns *namespace) decode(id string, f map[string]string) (*adapter.Message, b
 	if err != nil || !storable(m) {
 		return nil, false
 	}
-	return ns.c.toMessage(m, id), true
+	return toMessage(m, id), true
 }

@@ -55,12 +55,12 @@ func (s *Set[T]) Run(ctx context.Context) {
 }
 
 // Push appends v, of the given size in bytes, to the lane that key selects. It
-// never waits: when too much is waiting, v is dropped and counted. First tells
-// of the first drop since the lane was last empty.
+// never waits: when too much is waiting, v is dropped and counted, unless it has
+// no size. First tells of the first drop since the lane was last empty.
 func (s *Set[T]) Push(key uint32, v T, size int) (ok, first bool) {
 	l := s.lanes[key%uint32(len(s.lanes))]
 	l.mu.Lock()
-	if l.bytes+size > s.limit && l.bytes > 0 {
+	if size > 0 && l.bytes > 0 && l.bytes+size > s.limit {
 		first = !l.full
 		l.full = true
 		l.mu.Unlock()

@@ -89,7 +89,9 @@ func TestBound(t *testing.T) {
 		t.Errorf("got %d", n)
 	}
 	push(5, 40, true, false)
-	push(6, 1, false, true)
+	if ok, _ := s.Push(0, 6, 1); ok {
+		t.Error("item 6 was taken")
+	}
 	cancel()
 	goOn <- struct{}{}
 	wg.Wait()

@@ -100,7 +100,7 @@ func (a *Namespace) Receive(m *nodewire.Message) {
 		n.requests.receive(m)
 		return
 	}
-	op, ok := fromWire(m)
+	op, ok := FromWire(m)
 	if !ok {
 		return // heartbeats of adapters that have them, types of later versions
 	}
