@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/socketeer-io/socketeer/adapter"
-	"github.com/socketeer-io/socketeer/adapter/internal/nodewire"
+	"github.com/socketeer-io/socketeer/internal/nodewire"
 )
 
 // page is how many entries are read at once when a client comes back from

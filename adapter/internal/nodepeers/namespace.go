@@ -6,7 +6,7 @@ import (
 	"sync"
 
 	"github.com/socketeer-io/socketeer/adapter"
-	"github.com/socketeer-io/socketeer/adapter/internal/nodewire"
+	"github.com/socketeer-io/socketeer/internal/nodewire"
 )
 
 // MaxNamespaceName bounds a namespace's name, in bytes.

@@ -4,7 +4,7 @@ import (
 	"context"
 
 	"github.com/socketeer-io/socketeer/adapter"
-	"github.com/socketeer-io/socketeer/adapter/internal/nodewire"
+	"github.com/socketeer-io/socketeer/internal/nodewire"
 )
 
 // Wire carries the messages of all namespaces of a node. All methods may be
