@@ -21,6 +21,8 @@ type logCluster struct {
 	mu     sync.Mutex
 	spaces map[string]*logSpace
 	gate   sync.RWMutex // locked, nothing gets on
+
+	logBytes int // of each namespace; the default if 0
 }
 
 func newLogCluster() *logCluster { return &logCluster{spaces: map[string]*logSpace{}} }
@@ -88,7 +90,7 @@ func (n *logNode) Open(ctx context.Context, nsp string, local adapter.Local) (ad
 	defer n.cluster.mu.Unlock()
 	s := n.cluster.spaces[nsp]
 	if s == nil {
-		a, err := adapter.Memory{LogBytes: 1 << 20}.Open(ctx, nsp, nil)
+		a, err := adapter.Memory{LogBytes: n.cluster.logBytes}.Open(ctx, nsp, nil)
 		if err != nil {
 			return nil, err
 		}
@@ -262,7 +264,9 @@ func (m *logMember) Missed(ctx context.Context, s *adapter.Session, offset strin
 
 func TestLogCluster(t *testing.T) {
 	adaptertest.RunLog(t, func(testing.TB, int) (list []adapter.Factory) {
-		for _, n := range newLogCluster().nodes(3) {
+		c := newLogCluster()
+		c.logBytes = 1 << 20
+		for _, n := range c.nodes(3) {
 			list = append(list, n)
 		}
 		return list

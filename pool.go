@@ -188,7 +188,7 @@ const (
 	// calmTick is how long a task may run before it counts as one that
 	// blocks: then what it has written leaves, and what waits behind it goes
 	// to others. At most twice as long.
-	calmTick = 10 * time.Millisecond
+	calmTick = 5 * time.Millisecond
 	// tick is calmTick once there has been one, for alertTicks: a program has
 	// handlers that block, or it has none, and to look a thousand times a
 	// second is a large part of what a quiet server costs.

@@ -29,11 +29,7 @@ func TestRecoveryHammer(t *testing.T) {
 		for range clients {
 			c := &hammered{t: t, next: map[string]int{}}
 			c.returning = arrive(t, nodes[0], "/", "", "")
-			// Joined when the handler has returned: what follows is seen by all.
-			until(t, "the client is in the room", func() bool {
-				s := nodes[0].socket(t, c.member)
-				return len(s.Rooms()) == 2
-			})
+			c.settled(nodes[0]) // and so joined: what follows is seen by all
 			all = append(all, c)
 			everyone = append(everyone, c.id)
 		}

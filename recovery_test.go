@@ -51,6 +51,18 @@ func arrive(t testing.TB, n *node, nsp, pid, offset string) *returning {
 	}
 }
 
+// settled returns when the connect handlers of a client to which nothing is sent
+// yet have returned: those of its events wait for them.
+func (r *returning) settled(n *node) {
+	r.t.Helper()
+	off := n.Of(r.nsp).On("settled", func(_ context.Context, m *socketeer.Message) error { return m.Ack() })
+	defer off()
+	r.send(sio.Packet{Type: sio.Event, Namespace: r.nsp, Data: []byte(`["settled"]`), HasID: true})
+	if p := r.packet(r.nsp); p.Type != sio.Ack {
+		r.t.Fatalf("got %s", show(p))
+	}
+}
+
 // note takes the offset of an event and returns the event without it.
 func (r *returning) note(p sio.Packet) string {
 	r.t.Helper()
@@ -128,6 +140,7 @@ func TestRecovers(t *testing.T) {
 			})
 		}
 		r := arrive(t, home, "/", "", "")
+		r.settled(home)
 		must(t, far.To("r").Emit("first", 1))
 		r.gets("first1")
 		first, offset := r.id, r.offset
@@ -183,6 +196,7 @@ func TestComesBackWhileStillThere(t *testing.T) {
 			return s.Join(ctx, "r")
 		})
 		old := arrive(t, home, "/", "", "")
+		old.settled(home)
 		must(t, far.To("r").Emit("first"))
 		old.gets("first")
 		r := old.back(far)
@@ -354,6 +368,7 @@ func TestNodeDies(t *testing.T) {
 		return s.Join(ctx, "r")
 	})
 	r := arrive(t, nodes[0], "/", "", "")
+	r.settled(nodes[0])
 	must(t, nodes[1].To("r").Emit("e"))
 	r.gets("e")
 	nodes[0].socket(t, r.member).Set("late", true)

@@ -135,13 +135,10 @@ func unchanged(t *testing.T, s []*site, want *adapter.Message) {
 	if err := s[0].a.Publish(want); err != nil {
 		t.Fatal(err)
 	}
-	var got *adapter.Message
-	s[1].wait("the message", func() bool {
-		if len(s[1].handled) > before {
-			got = s[1].handled[before]
-		}
-		return got != nil
-	})
+	s[1].wait("the message", func() bool { return len(s[1].handled) > before })
+	s[1].mu.Lock()
+	got := s[1].handled[before]
+	s[1].mu.Unlock()
 	if got.Kind != want.Kind || got.Flags != want.Flags || string(got.Data) != string(want.Data) ||
 		!slices.Equal(got.Target.Except, want.Target.Except) || len(got.Target.Rooms) != 0 ||
 		!slices.EqualFunc(got.Attachments, want.Attachments, slices.Equal) {

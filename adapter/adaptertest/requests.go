@@ -139,16 +139,12 @@ func serverSide(t *testing.T, s []*site) {
 		t.Fatal(err)
 	}
 	for _, n := range s[1:] {
-		var first *adapter.Message
-		n.wait("the event", func() bool {
-			if len(n.handled) == 1 {
-				first = n.handled[0]
-			}
-			return first != nil
-		})
-		if got := text(first); got != "e\x01\x02\x03" {
+		n.wait("the event", func() bool { return len(n.handled) == 1 })
+		n.mu.Lock()
+		if got := text(n.handled[0]); got != "e\x01\x02\x03" {
 			t.Errorf("got %q", got)
 		}
+		n.mu.Unlock()
 	}
 	got, err := ask(patient(t), s[0], m)
 	if err != nil {

@@ -5,6 +5,8 @@ import (
 	"sync"
 
 	"github.com/tinylib/msgp/msgp"
+
+	"github.com/socketeer-io/socketeer/adapter/internal/lane"
 )
 
 // maxSenders bounds the memory for senders. It is only ever reached by
@@ -21,7 +23,7 @@ type inbox struct {
 
 // sender is where the sequences of one sender stand.
 type sender struct {
-	lane       *lane
+	lane       uint32 // key of its lane
 	seq        uint64
 	node       uint64
 	namespaces map[string]*uint64
@@ -63,8 +65,8 @@ func (n *Node) receive(data []byte, alone bool) {
 	r := reader{b: body}
 	switch h.kind {
 	case frameOp, frameRequest, frameCancel:
-		if l, ok := n.track(&h, body); ok {
-			l.push(h, data, body, alone)
+		if key, ok := n.track(&h, body); ok {
+			n.push(key, h, data, body, alone)
 		}
 		return
 	}
@@ -104,7 +106,7 @@ func (n *Node) reply(k frameKind, to string, id uint64) {
 
 // track notices duplicates and gaps. It returns the sender's lane, and false
 // if the frame is a copy of the one before.
-func (n *Node) track(h *header, body []byte) (*lane, bool) {
+func (n *Node) track(h *header, body []byte) (uint32, bool) {
 	n.in.mu.Lock()
 	defer n.in.mu.Unlock()
 	s, ok := n.in.senders[string(h.sender)]
@@ -165,11 +167,8 @@ func (n *Node) newSender(incarnation string) *sender {
 			}
 		}
 	}
-	hash := uint32(2166136261) // FNV-1a: a sender that is forgotten and comes back gets the same lane
-	for i := range len(incarnation) {
-		hash = (hash ^ uint32(incarnation[i])) * 16777619
-	}
-	s := &sender{lane: n.lanes[hash%uint32(len(n.lanes))], namespaces: make(map[string]*uint64)}
+	// One that is forgotten and comes back gets the same lane.
+	s := &sender{lane: lane.Key([]byte(incarnation)), namespaces: make(map[string]*uint64)}
 	n.in.senders[incarnation] = s
 	return s
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/socketeer-io/socketeer/adapter"
+	"github.com/socketeer-io/socketeer/adapter/internal/interest"
 )
 
 // maxNamespaceName bounds a namespace's name, in bytes.
@@ -20,7 +21,7 @@ type namespace struct {
 	local      adapter.Local
 	subject    string // of messages to all
 	roomPrefix string // of the rooms' subjects
-	interest   interest
+	rooms      *interest.Set
 	seq        uint64 // path sequence; guarded by node.out.mu
 
 	gate   sync.RWMutex // held for reading while local is called
@@ -43,7 +44,7 @@ func (n *Node) Open(ctx context.Context, nsp string, local adapter.Local) (adapt
 		node: n, name: nsp, local: local,
 		subject: n.subj.namespace(nsp), roomPrefix: n.subj.rooms(nsp),
 	}
-	a.interest.init(a)
+	a.rooms = interest.New(n.leaving, subscriber{a}, local)
 	if err := n.register(a); err != nil {
 		return nil, err
 	}
@@ -150,6 +151,6 @@ func (a *namespace) detach(answer bool) {
 	if err := a.node.bus.Unsubscribe(a.subject); err != nil {
 		a.node.log.Debug("not unsubscribed", "nsp", a.name, "err", err)
 	}
-	a.interest.close()
+	a.rooms.Close(errAdapterClosed)
 	a.node.answers.abandon(a, answer)
 }

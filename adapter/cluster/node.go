@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/socketeer-io/socketeer/adapter"
+	"github.com/socketeer-io/socketeer/adapter/internal/interest"
+	"github.com/socketeer-io/socketeer/adapter/internal/lane"
 	"github.com/socketeer-io/socketeer/adapter/internal/peerlog"
 	"github.com/socketeer-io/socketeer/cluster"
 )
@@ -95,7 +97,7 @@ func (c Config) withDefaults() (Config, error) {
 // called concurrently.
 //
 // Locks, in the order in which they are taken: the membership's while it calls
-// onEvent; Node.mu; interest.mu, which is held around calls of the bus and of
+// onEvent; Node.mu; that of an interest.Set, which is held around calls of the bus and of
 // [adapter.Rooms]; outbox.mu, which is held around Bus.Publish; pending.mu. The
 // others are held alone. No lock but namespace.gate is held while a namespace
 // handles a message.
@@ -108,7 +110,8 @@ type Node struct {
 	flush   func() // makes the bus send what it has queued; called without locks
 	subj    subjects
 	members *cluster.Membership
-	lanes   []*lane
+	lanes   *lane.Set[item]
+	leaving *interest.Queue
 	keeps   *peerlog.Log    // nil without recovery
 	ctx     context.Context //nolint:containedctx // ends with the node
 	cancel  context.CancelFunc
@@ -123,7 +126,6 @@ type Node struct {
 	barriers barriers
 	requests requests
 	answers  answers
-	leaving  leaving
 
 	mu         sync.RWMutex
 	namespaces map[string]*namespace
@@ -168,7 +170,7 @@ func New(bus Bus, cfg Config) (*Node, error) {
 	n.in.senders = make(map[string]*sender)
 	n.requests.pending = make(map[uint64]*pending)
 	n.answers.running = make(map[answerKey]*answer)
-	n.leaving.wake = make(chan struct{}, 1)
+	n.leaving = interest.NewQueue(cfg.LeaveDelay)
 	n.members = cluster.New(n.id, cfg.Addr, announcer{n}, cluster.Config{
 		Interval: cfg.Interval, Timeout: cfg.Timeout, Logger: n.log,
 	})
@@ -177,9 +179,7 @@ func New(bus Bus, cfg Config) (*Node, error) {
 		n.keeps = n.newLog()
 	}
 	count := min(maxLanes, runtime.GOMAXPROCS(0))
-	for range count {
-		n.lanes = append(n.lanes, newLane(n, cfg.QueueBytes/count))
-	}
+	n.lanes = lane.New(count, cfg.QueueBytes/count, n.handle)
 	return n, nil
 }
 
@@ -203,11 +203,9 @@ func (n *Node) Start() error {
 		}
 	}
 	n.started = true
-	for _, l := range n.lanes {
-		n.wg.Go(l.run)
-	}
+	n.wg.Go(func() { n.lanes.Run(n.ctx) })
 	n.wg.Go(n.probeLoop)
-	n.wg.Go(n.leaveLoop)
+	n.wg.Go(func() { n.leaving.Run(n.ctx) })
 	n.members.Start()
 	if n.keeps != nil {
 		n.keeps.Start()

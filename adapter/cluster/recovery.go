@@ -80,7 +80,7 @@ func (n *Node) drain(ctx context.Context, sender string) {
 		return
 	}
 	done := make(chan struct{})
-	s.lane.mark(done)
+	n.mark(s.lane, done)
 	select {
 	case <-done:
 	case <-ctx.Done():
@@ -156,7 +156,7 @@ func (a logged) Request(ctx context.Context, m *adapter.Message, each func(adapt
 // on tell of all that was sent to the room before, though not to this node: a
 // client that joins now has not missed it.
 func (a logged) Join(ctx context.Context, room string) error {
-	if a.interest.isConfirmed(room) {
+	if a.rooms.Confirmed(room) {
 		return a.namespace.Join(ctx, room)
 	}
 	if err := a.namespace.Join(ctx, room); err != nil {

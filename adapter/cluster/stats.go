@@ -39,7 +39,7 @@ type counters struct {
 	published, received, duplicates, gaps, reordered atomic.Uint64
 	requests, partial                                atomic.Uint64
 	probes, probeFailures, reconnects                atomic.Uint64
-	dropQueue, dropSend, dropNamespace               atomic.Uint64
+	dropSend, dropNamespace                          atomic.Uint64
 	dropUnknown, dropMalformed, dropResponses        atomic.Uint64
 }
 
@@ -53,7 +53,7 @@ func (n *Node) Stats() Stats {
 		Requests: c.requests.Load(), Partial: c.partial.Load(),
 		Probes: c.probes.Load(), ProbeFailures: c.probeFailures.Load(), Reconnects: c.reconnects.Load(),
 		Drops: Drops{
-			Queue: c.dropQueue.Load(), Send: c.dropSend.Load(), Namespace: c.dropNamespace.Load(),
+			Queue: n.lanes.Dropped(), Send: c.dropSend.Load(), Namespace: c.dropNamespace.Load(),
 			Unknown: c.dropUnknown.Load(), Malformed: c.dropMalformed.Load(), Responses: c.dropResponses.Load(),
 		},
 	}
@@ -66,7 +66,7 @@ func (n *Node) Stats() Stats {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
 	for _, a := range n.namespaces {
-		s.Rooms += a.interest.size()
+		s.Rooms += a.rooms.Len()
 	}
 	return s
 }

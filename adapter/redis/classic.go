@@ -5,8 +5,8 @@ import (
 	"context"
 
 	"github.com/socketeer-io/socketeer/adapter/internal/nodepeers"
-	"github.com/socketeer-io/socketeer/adapter/internal/nodewire"
-	"github.com/socketeer-io/socketeer/adapter/internal/redislink"
+	"github.com/socketeer-io/socketeer/internal/nodewire"
+	"github.com/socketeer-io/socketeer/internal/redislink"
 )
 
 // classic is the wire of createAdapter.

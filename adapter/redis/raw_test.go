@@ -12,9 +12,9 @@ import (
 	"testing"
 
 	"github.com/socketeer-io/socketeer/adapter"
-	"github.com/socketeer-io/socketeer/adapter/internal/nodewire"
-	"github.com/socketeer-io/socketeer/adapter/internal/redislink"
 	"github.com/socketeer-io/socketeer/adapter/redis"
+	"github.com/socketeer-io/socketeer/internal/nodewire"
+	"github.com/socketeer-io/socketeer/internal/redislink"
 	"github.com/socketeer-io/socketeer/internal/redistest"
 )
 

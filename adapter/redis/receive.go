@@ -2,7 +2,7 @@ package redis
 
 import (
 	"github.com/socketeer-io/socketeer/adapter/internal/lane"
-	"github.com/socketeer-io/socketeer/adapter/internal/redislink"
+	"github.com/socketeer-io/socketeer/internal/redislink"
 )
 
 // maxLanes bounds the goroutines that hand messages to namespaces.

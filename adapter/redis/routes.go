@@ -5,7 +5,7 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/socketeer-io/socketeer/adapter/internal/redislink"
+	"github.com/socketeer-io/socketeer/internal/redislink"
 )
 
 // routes knows what the channels that this node subscribes to are for. Two

@@ -7,8 +7,8 @@ import (
 	"sync"
 
 	"github.com/socketeer-io/socketeer/adapter/internal/nodepeers"
-	"github.com/socketeer-io/socketeer/adapter/internal/nodewire"
-	"github.com/socketeer-io/socketeer/adapter/internal/redislink"
+	"github.com/socketeer-io/socketeer/internal/nodewire"
+	"github.com/socketeer-io/socketeer/internal/redislink"
 )
 
 // sharded is the wire of createShardedAdapter.

@@ -10,7 +10,7 @@ import (
 	"github.com/socketeer-io/socketeer/adapter"
 	"github.com/socketeer-io/socketeer/adapter/internal/interest"
 	"github.com/socketeer-io/socketeer/adapter/internal/nodepeers"
-	"github.com/socketeer-io/socketeer/adapter/internal/nodewire"
+	"github.com/socketeer-io/socketeer/internal/nodewire"
 )
 
 var errAdapterClosed = fmt.Errorf("socketeer: redis adapter: %w", net.ErrClosed)

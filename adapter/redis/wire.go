@@ -6,8 +6,8 @@ import (
 	"slices"
 
 	"github.com/socketeer-io/socketeer/adapter/internal/nodepeers"
-	"github.com/socketeer-io/socketeer/adapter/internal/nodewire"
-	"github.com/socketeer-io/socketeer/adapter/internal/redislink"
+	"github.com/socketeer-io/socketeer/internal/nodewire"
+	"github.com/socketeer-io/socketeer/internal/redislink"
 )
 
 // wire is one of the two formats, and the names of its channels.

@@ -13,8 +13,8 @@ import (
 
 	"github.com/socketeer-io/socketeer/adapter"
 	"github.com/socketeer-io/socketeer/adapter/internal/nodepeers"
-	"github.com/socketeer-io/socketeer/adapter/internal/redislink"
 	"github.com/socketeer-io/socketeer/cluster"
+	"github.com/socketeer-io/socketeer/internal/redislink"
 )
 
 // Cluster is this node's place in the cluster: what a server takes as its

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/socketeer-io/socketeer/adapter"
-	"github.com/socketeer-io/socketeer/adapter/internal/nodewire"
+	"github.com/socketeer-io/socketeer/internal/nodewire"
 )
 
 // page is how many entries are read at once when a client comes back from
@@ -220,5 +220,5 @@ func (ns *namespace) decode(id string, f map[string]string) (*adapter.Message, b
 	if err != nil || !storable(m) {
 		return nil, false
 	}
-	return ns.c.toMessage(m, id), true
+	return toMessage(m, id), true
 }

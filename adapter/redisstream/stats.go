@@ -4,7 +4,7 @@ import (
 	"sync/atomic"
 
 	"github.com/socketeer-io/socketeer/adapter/internal/nodepeers"
-	"github.com/socketeer-io/socketeer/adapter/internal/redislink"
+	"github.com/socketeer-io/socketeer/internal/redislink"
 )
 
 // Stats are counters since Start.

@@ -10,7 +10,8 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/socketeer-io/socketeer/adapter"
-	"github.com/socketeer-io/socketeer/adapter/internal/nodewire"
+	"github.com/socketeer-io/socketeer/adapter/internal/nodepeers"
+	"github.com/socketeer-io/socketeer/internal/nodewire"
 )
 
 // stream is one stream of Redis and what this node does with it: it writes its
@@ -137,7 +138,7 @@ func (s *stream) ownEntry(ns *namespace, id offset, e rueidis.XRangeEntry) {
 		mine.kept(e.ID)
 	case ns != nil && f["type"] == broadcastType && ns.history.logging(): // it came too late to be kept, and others have it
 		if m, err := nodewire.DecodeStreamEntry(f); err == nil && storable(m) {
-			ns.history.add(id, ns.c.toMessage(m, e.ID))
+			ns.history.add(id, toMessage(m, e.ID))
 		}
 	}
 }
@@ -196,7 +197,7 @@ func (ns *namespace) receive(m *nodewire.Message, id offset, text string) {
 	if !storable(m) {
 		text = ""
 	}
-	out := ns.c.toMessage(m, text)
+	out := toMessage(m, text)
 	if out == nil {
 		return
 	}
@@ -212,26 +213,14 @@ func storable(m *nodewire.Message) bool {
 	return m.Type == nodewire.Broadcast && m.RequestID == "" && !m.Flags.Volatile
 }
 
-// toMessage returns what a namespace understands, or nil.
-func (c *Cluster) toMessage(m *nodewire.Message, offset string) *adapter.Message {
-	out := &adapter.Message{
-		Target: m.Target, Flags: m.Flags, Data: m.Data, Attachments: m.Attachments,
-		Rooms: m.Rooms, Close: m.Close, Moved: m.Moved, Offset: offset,
-	}
-	switch m.Type {
-	case nodewire.Broadcast:
-		out.Kind = adapter.Broadcast
-	case nodewire.SocketsJoin:
-		out.Kind = adapter.Join
-	case nodewire.SocketsLeave:
-		out.Kind = adapter.Leave
-	case nodewire.DisconnectSockets:
-		out.Kind = adapter.Disconnect
-	case nodewire.ServerSideEmit:
-		out.Kind = adapter.ServerSideEmit
-	default:
+// toMessage returns what a namespace understands, or nil. Questions do not
+// come by the stream.
+func toMessage(m *nodewire.Message, offset string) *adapter.Message {
+	out, ok := nodepeers.FromWire(m)
+	if !ok || out.Kind == adapter.Fetch {
 		return nil
 	}
+	out.Offset = offset
 	return out
 }
 

@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"github.com/socketeer-io/socketeer/adapter/internal/nodepeers"
-	"github.com/socketeer-io/socketeer/adapter/internal/nodewire"
-	"github.com/socketeer-io/socketeer/adapter/internal/redislink"
+	"github.com/socketeer-io/socketeer/internal/nodewire"
+	"github.com/socketeer-io/socketeer/internal/redislink"
 )
 
 // afterMark separates the id of a request from that of the stream entry which

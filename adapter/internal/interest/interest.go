@@ -63,6 +63,14 @@ func (s *Set) Has(name string) bool {
 	return s.rooms[name] != nil
 }
 
+// Confirmed reports whether the subscription to the room is in force.
+func (s *Set) Confirmed(name string) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	r := s.rooms[name]
+	return r != nil && r.wait == nil
+}
+
 // Empty reports whether a room is known to have no members.
 func (s *Set) Empty(name string) bool { return s.holder != nil && !s.holder.HasRoom(name) }
 

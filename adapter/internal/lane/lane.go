@@ -25,7 +25,8 @@ type lane[T any] struct {
 
 	mu    sync.Mutex
 	items []item[T]
-	bytes int // of items and of those being handled
+	bytes int  // of items and of those being handled
+	busy  bool // somebody handles items, or is about to look whether there are any
 	full  bool
 }
 
@@ -55,12 +56,12 @@ func (s *Set[T]) Run(ctx context.Context) {
 }
 
 // Push appends v, of the given size in bytes, to the lane that key selects. It
-// never waits: when too much is waiting, v is dropped and counted. First tells
-// of the first drop since the lane was last empty.
+// never waits: when too much is waiting, v is dropped and counted, unless it has
+// no size. First tells of the first drop since the lane was last empty.
 func (s *Set[T]) Push(key uint32, v T, size int) (ok, first bool) {
 	l := s.lanes[key%uint32(len(s.lanes))]
 	l.mu.Lock()
-	if l.bytes+size > s.limit && l.bytes > 0 {
+	if size > 0 && l.bytes > 0 && l.bytes+size > s.limit {
 		first = !l.full
 		l.full = true
 		l.mu.Unlock()
@@ -68,14 +69,30 @@ func (s *Set[T]) Push(key uint32, v T, size int) (ok, first bool) {
 		return false, first
 	}
 	l.bytes += size
-	l.items = append(l.items, item[T]{v, size})
-	wake := len(l.items) == 1
+	l.append(item[T]{v, size})
+	return true, false
+}
+
+// Do is Push for an item that the caller may handle itself: it does so if the
+// lane is at rest, and returns when v has been handled. Handling it must not
+// wait for what the caller would do next.
+func (s *Set[T]) Do(key uint32, v T, size int) (ok, first bool) {
+	l := s.lanes[key%uint32(len(s.lanes))]
+	l.mu.Lock()
+	if l.busy {
+		l.mu.Unlock()
+		return s.Push(key, v, size)
+	}
+	l.busy = true
+	l.bytes += size
+	l.mu.Unlock()
+	s.finish(l, item[T]{v, size})
+	l.mu.Lock()
+	l.busy = len(l.items) > 0
+	wake := l.busy
 	l.mu.Unlock()
 	if wake {
-		select {
-		case l.wake <- struct{}{}:
-		default:
-		}
+		l.signal()
 	}
 	return true, false
 }
@@ -83,37 +100,62 @@ func (s *Set[T]) Push(key uint32, v T, size int) (ok, first bool) {
 // Dropped returns how many items were dropped.
 func (s *Set[T]) Dropped() uint64 { return s.dropped.Load() }
 
+// append is called with mu held, and unlocks it.
+func (l *lane[T]) append(it item[T]) {
+	l.items = append(l.items, it)
+	wake := !l.busy
+	l.busy = true
+	l.mu.Unlock()
+	if wake {
+		l.signal()
+	}
+}
+
+// signal makes run look. It is called by the one who has set busy, or has left
+// it set, so that there is always room.
+func (l *lane[T]) signal() { l.wake <- struct{}{} }
+
 func (s *Set[T]) run(ctx context.Context, l *lane[T]) {
+	for {
+		select {
+		case <-l.wake:
+			s.drain(ctx, l)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// drain handles items until there are none.
+func (s *Set[T]) drain(ctx context.Context, l *lane[T]) {
 	var batch []item[T]
 	for {
 		l.mu.Lock()
 		batch, l.items = l.items, batch[:0]
 		if len(batch) == 0 {
-			l.full = false
+			l.full, l.busy = false, false
+			l.mu.Unlock()
+			return
 		}
 		l.mu.Unlock()
-		if len(batch) == 0 {
-			select {
-			case <-l.wake:
-				continue
-			case <-ctx.Done():
-				return
-			}
-		}
 		for i := range batch {
 			if ctx.Err() != nil {
 				return
 			}
-			s.handle(batch[i].v)
-			l.mu.Lock()
-			l.bytes -= batch[i].size
-			l.mu.Unlock()
+			s.finish(l, batch[i])
 			batch[i] = item[T]{}
 		}
 		if cap(batch) > keepItems {
 			batch = nil
 		}
 	}
+}
+
+func (s *Set[T]) finish(l *lane[T], it item[T]) {
+	s.handle(it.v)
+	l.mu.Lock()
+	l.bytes -= it.size
+	l.mu.Unlock()
 }
 
 // Key returns the key of a name: what is called the same gets the same lane.

@@ -2,6 +2,7 @@ package lane_test
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"testing"
 
@@ -89,7 +90,9 @@ func TestBound(t *testing.T) {
 		t.Errorf("got %d", n)
 	}
 	push(5, 40, true, false)
-	push(6, 1, false, true)
+	if ok, _ := s.Push(0, 6, 1); ok {
+		t.Error("item 6 was taken")
+	}
 	cancel()
 	goOn <- struct{}{}
 	wg.Wait()
@@ -109,4 +112,42 @@ func BenchmarkPush(b *testing.B) {
 	}
 	cancel()
 	wg.Wait()
+}
+
+// TestDo: an item is handled by who brings it while the lane is at rest, and in
+// order with the others when it is not.
+func TestDo(t *testing.T) {
+	var got []int
+	inside, goOn, all := make(chan bool, 1), make(chan bool), make(chan bool)
+	s := lane.New(1, 100, func(n int) {
+		if n == 2 {
+			inside <- true
+			<-goOn
+		}
+		if got = append(got, n); n == 4 {
+			close(all)
+		}
+	})
+	s.Do(0, 1, 10)
+	if len(got) != 1 {
+		t.Fatal("Do returned before the item had been handled")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var wg sync.WaitGroup
+	wg.Go(func() { s.Run(ctx) })
+	wg.Go(func() { s.Do(0, 2, 10) })
+	<-inside
+	s.Push(0, 3, 10)
+	s.Do(0, 4, 10)
+	if ok, first := s.Do(0, 5, 1000); ok || !first {
+		t.Errorf("too much was taken: %v, %v", ok, first)
+	}
+	goOn <- true
+	<-all
+	cancel()
+	wg.Wait()
+	if want := []int{1, 2, 3, 4}; !slices.Equal(got, want) {
+		t.Errorf("handled %v, want %v", got, want)
+	}
 }

@@ -13,8 +13,8 @@ import (
 
 	"github.com/socketeer-io/socketeer/adapter"
 	"github.com/socketeer-io/socketeer/adapter/internal/nodepeers"
-	"github.com/socketeer-io/socketeer/adapter/internal/nodewire"
 	"github.com/socketeer-io/socketeer/cluster"
+	"github.com/socketeer-io/socketeer/internal/nodewire"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

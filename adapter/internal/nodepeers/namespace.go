@@ -6,7 +6,7 @@ import (
 	"sync"
 
 	"github.com/socketeer-io/socketeer/adapter"
-	"github.com/socketeer-io/socketeer/adapter/internal/nodewire"
+	"github.com/socketeer-io/socketeer/internal/nodewire"
 )
 
 // MaxNamespaceName bounds a namespace's name, in bytes.
@@ -100,7 +100,7 @@ func (a *Namespace) Receive(m *nodewire.Message) {
 		n.requests.receive(m)
 		return
 	}
-	op, ok := fromWire(m)
+	op, ok := FromWire(m)
 	if !ok {
 		return // heartbeats of adapters that have them, types of later versions
 	}

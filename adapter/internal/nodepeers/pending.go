@@ -5,7 +5,7 @@ import (
 	"sync"
 
 	"github.com/socketeer-io/socketeer/adapter"
-	"github.com/socketeer-io/socketeer/adapter/internal/nodewire"
+	"github.com/socketeer-io/socketeer/internal/nodewire"
 )
 
 // pending is one request under way.

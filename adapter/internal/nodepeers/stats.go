@@ -17,7 +17,7 @@ type Stats struct {
 }
 
 type counters struct {
-	requests, partial, late, overflow    atomic.Uint64
+	requests, partial                    atomic.Uint64
 	answers, answersRefused, answersLost atomic.Uint64
 	answering                            atomic.Int64
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 
 	"github.com/socketeer-io/socketeer/adapter"
-	"github.com/socketeer-io/socketeer/adapter/internal/nodewire"
+	"github.com/socketeer-io/socketeer/internal/nodewire"
 )
 
 // Wire carries the messages of all namespaces of a node. All methods may be
@@ -48,9 +48,9 @@ func (a *Namespace) toWire(m *adapter.Message) *nodewire.Message {
 	return out
 }
 
-// fromWire is what a namespace is asked to do; ok is false for messages that
+// FromWire is what a namespace is asked to do; ok is false for messages that
 // are for adapters only.
-func fromWire(m *nodewire.Message) (out *adapter.Message, ok bool) {
+func FromWire(m *nodewire.Message) (out *adapter.Message, ok bool) {
 	out = &adapter.Message{
 		Target: m.Target, Flags: m.Flags, Data: m.Data, Attachments: m.Attachments, Rooms: m.Rooms, Close: m.Close, Moved: m.Moved,
 	}

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/socketeer-io/socketeer/adapter/internal/redislink"
+	"github.com/socketeer-io/socketeer/internal/redislink"
 	"github.com/socketeer-io/socketeer/internal/redistest"
 )
 

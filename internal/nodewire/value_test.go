@@ -12,7 +12,7 @@ import (
 
 	"github.com/tinylib/msgp/msgp"
 
-	"github.com/socketeer-io/socketeer/adapter/internal/nodewire"
+	"github.com/socketeer-io/socketeer/internal/nodewire"
 )
 
 func TestRecordedValues(t *testing.T) {

@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"testing"
 
-	"github.com/socketeer-io/socketeer/adapter/internal/nodewire"
+	"github.com/socketeer-io/socketeer/internal/nodewire"
 )
 
 // fuzz checks that what a decoder accepts is sound, and stays what it is when

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/socketeer-io/socketeer/adapter/internal/redislink"
+	"github.com/socketeer-io/socketeer/internal/redislink"
 )
 
 // sink collects what a link receives.

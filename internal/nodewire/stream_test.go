@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/socketeer-io/socketeer/adapter"
-	"github.com/socketeer-io/socketeer/adapter/internal/nodewire"
+	"github.com/socketeer-io/socketeer/internal/nodewire"
 )
 
 const goldenSession = "hKNzaWS0cl9FWGhBcmczZldKLU9NUEFBQUOjcGlktFphNkYxU2lUSVQ2eVNXMmdBQUFEpXJvb21zkrRyX0VYaEFyZzNmV0otT01QQUFBQ6Vyb29tMaRkYXRhgA=="

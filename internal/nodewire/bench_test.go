@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/socketeer-io/socketeer/adapter"
-	"github.com/socketeer-io/socketeer/adapter/internal/nodewire"
+	"github.com/socketeer-io/socketeer/internal/nodewire"
 )
 
 // benchmarked are a chat message to a room, and 1 KiB of text.
