@@ -2,6 +2,7 @@
 package results
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -143,8 +144,9 @@ func (s *Series) Disturbed() []int {
 func (s *Series) Judge(t scenario.Target) (scenario.Verdict, stat.Summary) {
 	for _, m := range s.Scenario.Metrics() {
 		if m.Key == t.Metric && s.Scenario.Name == t.Scenario {
-			ratios := stat.Of(s.Rounds(server.Ours, m).Ratios(s.Rounds(t.Peer, m)))
-			return t.Judge(ratios, s.Faults(server.Ours)), ratios
+			ours := cmp.Or(t.Ours, server.Ours)
+			ratios := stat.Of(s.Rounds(ours, m).Ratios(s.Rounds(t.Peer, m)))
+			return t.Judge(ratios, s.Faults(ours)), ratios
 		}
 	}
 	return scenario.Verdict{}, stat.Summary{}

@@ -98,6 +98,10 @@ func (s Scenario) Warmups() int {
 // counts: servers that keep sessions for them take part only there.
 func (s Scenario) Returns() bool { return s.mode == drops{} }
 
+// FansOut reports whether messages go to rooms whose members are on several
+// nodes.
+func (s Scenario) FansOut() bool { return s.mode == rooms{} && s.Nodes > 1 }
+
 // Title describes s in a line.
 func (s Scenario) Title() string {
 	text := fmt.Sprintf("%s connections%s", thousands(s.Conns), s.mode.title(s))

@@ -11,6 +11,7 @@ import (
 type Target struct {
 	Scenario string
 	Metric   Key
+	Ours     string // which of our servers; empty: the one called so
 	Peer     string
 	AtLeast  bool // the ratio may be at least Limit; otherwise at most
 	Limit    float64
@@ -29,6 +30,15 @@ func Targets() []Target {
 		{Scenario: "rooms", Metric: DeliveryCPU, Peer: "uws", Limit: 1},
 		{Scenario: "broadcast", Metric: DeliveryCPU, Peer: "uws", Limit: 1},
 		{Scenario: "paced", Metric: P99, Peer: "uws", Limit: 1, Complete: true},
+		{Scenario: "cluster-paced", Metric: DeliveryCPU, Ours: "ours-redis", Peer: "uws-redis", Limit: 0.6},
+		{Scenario: "cluster-paced", Metric: DeliveryCPU, Ours: "ours-streams", Peer: "ws-streams", Limit: 0.5},
+		{Scenario: "cluster-rooms", Metric: DeliveryCPU, Ours: "ours-redis", Peer: "uws-redis", Limit: 0.6},
+		{Scenario: "cluster-rooms", Metric: DeliveryCPU, Ours: "ours-streams", Peer: "ws-streams", Limit: 0.5},
+		{Scenario: "cluster-pairs", Metric: DeliveryCPU, Peer: "uws-redis", Limit: 0.25},
+		{Scenario: "cluster-pairs", Metric: DeliveryCPU, Ours: "ours-nats", Peer: "uws-redis", Limit: 0.25},
+		{Scenario: "cluster-pairs", Metric: DeliveryCPU, Ours: "ours-redis", Peer: "uws-redis", Limit: 0.35},
+		{Scenario: "cluster-pairs", Metric: DeliveryCPU, Ours: "ours-sharded", Peer: "uws-redis", Limit: 0.25},
+		{Scenario: "cluster-pairs", Metric: DeliveryCPU, Ours: "ours-streams", Peer: "ws-streams", Limit: 0.5},
 	}
 }
 
@@ -38,7 +48,11 @@ func (t Target) String() string {
 	if t.AtLeast {
 		bound = "at least"
 	}
-	text := fmt.Sprintf("%s: %s %s %gx %s", t.Scenario, t.Metric, bound, t.Limit, t.Peer)
+	subject := t.Scenario
+	if t.Ours != "" {
+		subject += ", " + t.Ours
+	}
+	text := fmt.Sprintf("%s: %s %s %gx %s", subject, t.Metric, bound, t.Limit, t.Peer)
 	if t.Complete {
 		text += ", nothing missing"
 	}

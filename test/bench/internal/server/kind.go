@@ -25,9 +25,15 @@ type Kind struct {
 	Name  string
 	Title string
 
-	nodes  []int  // how many it can be
-	script string // in the folder of the peers; empty: ours
-	redis  string // the adapter that joins several through Redis
+	// Against is the peer that a server of ours is compared with; empty: it is
+	// a peer, or Ours, which is compared with all.
+	Against string
+
+	nodes   []int  // how many it can be
+	script  string // in the folder of the peers; empty: ours
+	adapter string // what joins several, as the server calls it
+	redis   bool   // the adapter needs a Redis
+	fanout  bool   // takes part only where messages go to rooms on several nodes
 	// recovers is a server that keeps sessions for clients that come back. It
 	// takes part where that shows.
 	recovers bool
@@ -36,19 +42,23 @@ type Kind struct {
 // All returns the kinds of server, ours first.
 func All() []Kind {
 	return []Kind{
-		{Name: Ours, Title: "Socketeer; several nodes on adapter mesh, each with its share of the processors", nodes: []int{1, 3}},
+		{Name: Ours, Title: "Socketeer; several nodes on adapter mesh, each with its share of the processors", nodes: []int{1, 3}, adapter: "mesh"},
+		{Name: "ours-nats", Title: "Socketeer on adapter nats", Against: "uws-redis", nodes: []int{3}, adapter: "nats", fanout: true},
+		{Name: "ours-redis", Title: "Socketeer on adapter redis", Against: "uws-redis", nodes: []int{3}, adapter: "redis", redis: true, fanout: true},
+		{Name: "ours-sharded", Title: "Socketeer on adapter redis-sharded", Against: "uws-redis", nodes: []int{3}, adapter: "redis-sharded", redis: true, fanout: true},
+		{Name: "ours-streams", Title: "Socketeer on adapter redis-streams", Against: "ws-streams", nodes: []int{3}, adapter: "redis-streams", redis: true, fanout: true},
 		{Name: "uws", Title: "socket.io on uWebSockets.js", nodes: []int{1}, script: "uws-server.js"},
 		{Name: "ws", Title: "socket.io on its default engine, ws", nodes: []int{1}, script: "ws-server.js"},
 		{Name: "ws-recovery", Title: "ws with connection state recovery", nodes: []int{1}, script: "ws-server.js", recovers: true},
-		{Name: "uws-redis", Title: "socket.io on uWebSockets.js, @socket.io/redis-adapter", nodes: []int{3}, script: "uws-server.js", redis: "redis"},
-		{Name: "ws-redis", Title: "socket.io on ws, @socket.io/redis-adapter", nodes: []int{3}, script: "ws-server.js", redis: "redis"},
-		{Name: "ws-streams", Title: "socket.io on ws, @socket.io/redis-streams-adapter", nodes: []int{3}, script: "ws-server.js", redis: "redis-streams"},
+		{Name: "uws-redis", Title: "socket.io on uWebSockets.js, @socket.io/redis-adapter", nodes: []int{3}, script: "uws-server.js", adapter: "redis", redis: true},
+		{Name: "ws-redis", Title: "socket.io on ws, @socket.io/redis-adapter", nodes: []int{3}, script: "ws-server.js", adapter: "redis", redis: true},
+		{Name: "ws-streams", Title: "socket.io on ws, @socket.io/redis-streams-adapter", nodes: []int{3}, script: "ws-server.js", adapter: "redis-streams", redis: true},
 	}
 }
 
 // Plays reports whether k takes part in s.
 func (k Kind) Plays(s scenario.Scenario) bool {
-	return slices.Contains(k.nodes, s.Nodes) && (!k.recovers || s.Returns())
+	return slices.Contains(k.nodes, s.Nodes) && (!k.recovers || s.Returns()) && (!k.fanout || s.FansOut())
 }
 
 // Tools says where the servers' programs are.
@@ -72,7 +82,7 @@ func (t *Tools) Check(kinds []Kind) error {
 	if slices.ContainsFunc(kinds, func(k Kind) bool { return k.script != "" }) {
 		problems = append(problems, t.checkNode()...)
 	}
-	if slices.ContainsFunc(kinds, func(k Kind) bool { return k.redis != "" }) {
+	if slices.ContainsFunc(kinds, func(k Kind) bool { return k.redis }) {
 		path, err := exec.LookPath(t.Redis)
 		if err != nil {
 			problems = append(problems, fmt.Sprintf("%s is not installed: run scripts/setup, or leave out what needs it with --servers", t.Redis))

@@ -23,6 +23,7 @@ type Setup struct {
 
 	processes []*process
 	dir       string // Redis's own, empty without
+	redis     string // its URL
 	// How a node is started, of a server on Node.js: where, by what, with which
 	// environment besides the harness's own. Its port follows.
 	folder string
@@ -53,6 +54,13 @@ func (t *Tools) Start(ctx context.Context, k Kind, nodes int, died func(error)) 
 // died is that of Start.
 func (t *Tools) Prepare(ctx context.Context, k Kind, died func(error)) (*Setup, error) {
 	s := &Setup{Kind: k}
+	if k.redis {
+		var err error
+		if s.redis, err = t.startRedis(ctx, s, died); err != nil {
+			_ = s.Stop() // the first error is the one to tell
+			return nil, err
+		}
+	}
 	if k.script == "" {
 		return s, nil
 	}
@@ -60,13 +68,8 @@ func (t *Tools) Prepare(ctx context.Context, k Kind, died func(error)) (*Setup, 
 	if k.recovers {
 		s.env = append(s.env, "RECOVERY=1")
 	}
-	if k.redis != "" {
-		url, err := t.startRedis(ctx, s, died)
-		if err != nil {
-			_ = s.Stop() // the first error is the one to tell
-			return nil, err
-		}
-		s.env = append(s.env, "ADAPTER="+k.redis, "REDIS_URL="+url)
+	if k.redis {
+		s.env = append(s.env, "ADAPTER="+k.adapter, "REDIS_URL="+s.redis)
 	}
 	return s, nil
 }
@@ -139,14 +142,19 @@ func (t *Tools) startOurs(ctx context.Context, s *Setup, nodes int, died func(er
 		argv := []string{t.Socketeer, "serve", "--app", "bench", "--log-level", "error", "--drain", "1s",
 			"--name", "node-" + strconv.Itoa(i+1), "--addr", public[i], "--admin-addr", admin[i]}
 		if nodes > 1 {
-			argv = append(argv, "--adapter", "mesh", "--cluster-addr", peers[i], "--cluster-peers", strings.Join(peers, ","), "--cluster-wait", startPatience.String())
+			argv = append(argv, "--adapter", s.Kind.adapter, "--cluster-wait", startPatience.String())
+			if s.Kind.redis {
+				argv = append(argv, "--redis", s.redis)
+			} else {
+				argv = append(argv, "--cluster-addr", peers[i], "--cluster-peers", strings.Join(peers, ","))
+			}
 		}
 		if _, err := s.launch(command{name: nodeName(s.Kind, i, nodes), argv: argv, env: env}, died); err != nil {
 			return err
 		}
 	}
 	s.Addrs = public
-	for i, p := range s.processes {
+	for i, p := range s.processes[len(s.processes)-nodes:] {
 		if err := p.awaitCluster(ctx, admin[i], nodes); err != nil {
 			return err
 		}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -59,26 +58,25 @@ func write(w io.Writer, r *results.Results, render func(section) string) error {
 }
 
 // comparison makes the table of one scenario: a row a metric, a column a
-// server, and beside each peer the ratio of ours to it.
+// server, and beside it a ratio: of ours to a peer, or of another server of
+// ours to the peer that it is compared with.
 func comparison(s *results.Series) section {
 	sec := section{name: s.Scenario.Name, title: s.Scenario.Title()}
 	header := []string{plural(s.Count(), "round")}
-	hasOurs := slices.ContainsFunc(s.Servers, func(k server.Kind) bool { return k.Name == server.Ours })
+	pairs := pairs(s.Servers)
 	for _, k := range s.Servers {
 		header = append(header, k.Name)
-		if hasOurs && k.Name != server.Ours {
-			header = append(header, server.Ours+"/"+k.Name)
+		if p, ok := pairs[k.Name]; ok {
+			header = append(header, p.ours+"/"+p.peer)
 		}
 	}
 	sec.rows = append(sec.rows, header)
 	for _, m := range s.Scenario.Metrics() {
 		row := []string{m.Name}
-		ours := s.Rounds(server.Ours, m)
 		for _, k := range s.Servers {
-			rounds := s.Rounds(k.Name, m)
-			row = append(row, Summary(stat.Of(rounds)))
-			if hasOurs && k.Name != server.Ours {
-				row = append(row, ratio(m, stat.Of(ours.Ratios(rounds))))
+			row = append(row, Summary(stat.Of(s.Rounds(k.Name, m))))
+			if p, ok := pairs[k.Name]; ok {
+				row = append(row, ratio(m, stat.Of(s.Rounds(p.ours, m).Ratios(s.Rounds(p.peer, m)))))
 			}
 		}
 		sec.rows = append(sec.rows, row)
@@ -86,7 +84,7 @@ func comparison(s *results.Series) section {
 	row := []string{"faults, all rounds"}
 	for _, k := range s.Servers {
 		row = append(row, s.Faults(k.Name).String())
-		if hasOurs && k.Name != server.Ours {
+		if _, ok := pairs[k.Name]; ok {
 			row = append(row, "")
 		}
 	}
@@ -96,6 +94,29 @@ func comparison(s *results.Series) section {
 			plural(len(rounds), "round"), join(rounds), scenario.DisturbedAbove))
 	}
 	return sec
+}
+
+// pair is a server of ours and the peer that it is compared with.
+type pair struct{ ours, peer string }
+
+// pairs returns the ratios to be told, by the server that they stand beside.
+func pairs(servers []server.Kind) map[string]pair {
+	here := map[string]bool{}
+	for _, k := range servers {
+		here[k.Name] = true
+	}
+	list := map[string]pair{}
+	for _, k := range servers {
+		switch {
+		case k.Against != "":
+			if here[k.Against] {
+				list[k.Name] = pair{k.Name, k.Against}
+			}
+		case k.Name != server.Ours && here[server.Ours]:
+			list[k.Name] = pair{server.Ours, k.Name}
+		}
+	}
+	return list
 }
 
 // verdicts makes the table of the targets.
