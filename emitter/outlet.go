@@ -132,6 +132,9 @@ func (o *outlet) answered(b *batch, err error, queued bool) {
 	if err != nil && queued {
 		o.loss.Count++
 		if o.loss.Cause == nil {
+			if _, refused := rueidis.IsRedisErr(err); refused {
+				err = fmt.Errorf("redis: %w", err)
+			}
 			o.loss.Cause = err
 		}
 	}
