@@ -38,6 +38,7 @@ func TestMixed(t *testing.T) {
 					c.run(t, w)
 				})
 			}
+			must(t, w.e.Flush(patient(t)))
 			if s := w.e.Stats(); s != (emitter.Stats{Sent: s.Sent}) {
 				t.Errorf("%+v", s)
 			}

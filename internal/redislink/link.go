@@ -72,16 +72,10 @@ func Open(ctx context.Context, o Options) (*Link, error) {
 	}
 	l := &Link{
 		options: o, log: o.Logger, start: time.Now(),
-		conf:     config{target: t, name: o.ClientName, dial: o.DialTimeout, answer: o.PublishTimeout},
+		conf:     newConfig(t, &o),
 		probe:    o.Prefix + "-socketeer-probe#" + hex.EncodeToString(random[:]),
 		draining: make(chan struct{}), kicked: make(chan struct{}, 1),
 		shards: make(map[string]*subscriber),
-	}
-	if t.tls || o.TLS != nil {
-		l.conf.tls = o.TLS
-		if l.conf.tls == nil {
-			l.conf.tls = &tls.Config{MinVersion: tls.VersionTLS12}
-		}
 	}
 	l.queue = &queue{link: l, limit: o.QueueBytes, wake: make(chan struct{}, 1)}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
