@@ -16,7 +16,7 @@ func TestPublishOnly(t *testing.T) {
 	r := redistest.Standalone(t, redistest.Options{
 		Password: "pw", User: "sender", UserPassword: "secret", UserRules: "resetchannels &news +publish",
 	})
-	listener, heard := open(t, redislink.Options{URLs: []string{r.URL()}})
+	listener, heard := open(t, redislink.Options{URLs: []string{"redis://:pw@" + r.Addr()}})
 	if err := listener.Subscribe(deadline(t), "news"); err != nil {
 		t.Fatal(err)
 	}
