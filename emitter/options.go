@@ -100,7 +100,8 @@ type Options struct {
 	// Subscription is used with Sharded. Default Dynamic.
 	Subscription Subscription
 	// StreamCount is over how many streams the nodes spread namespaces, 1 to
-	// 1024. Used with Streams. Default 1.
+	// 1024. With more than one, Node.js nodes do not read those of about half of
+	// all namespaces: see redisstream.Options. Used with Streams. Default 1.
 	StreamCount int
 	// MaxLen is how many entries a stream keeps, about; the oldest go. Used
 	// with Streams, where it should be that of the nodes. Default 10,000;

@@ -175,10 +175,14 @@ func (o *outlet) flush(ctx context.Context) error {
 	o.mu.Unlock()
 	select {
 	case <-b.done:
-		return o.takeLoss()
 	case <-ctx.Done():
-		return fmt.Errorf("socketeer: emitter: redis has not answered everything: %w", context.Cause(ctx))
+		select {
+		case <-b.done: // both at once
+		default:
+			return fmt.Errorf("socketeer: emitter: redis has not answered everything: %w", context.Cause(ctx))
+		}
 	}
+	return o.takeLoss()
 }
 
 // takeLoss returns what was lost, once.

@@ -30,6 +30,7 @@ type world struct {
 
 	onGo, onNode, chatGo, chatNode string // ids of clients; chat: in /chat
 	heard                          chan string
+	prefix                         string
 }
 
 // kind is one of clusters and emitters that fit.
@@ -59,7 +60,7 @@ func newWorld(t *testing.T, k kind, urls []string) *world {
 	t.Helper()
 	o := k.options
 	o.URLs, o.Prefix = urls, fmt.Sprint("world", worlds.Add(1))
-	w := &world{t: t, heard: make(chan string, 100)}
+	w := &world{t: t, prefix: o.Prefix, heard: make(chan string, 100)}
 	options := args{"key": o.Prefix, "channelPrefix": o.Prefix, "streamName": o.Prefix}
 	if o.Mode == emitter.Sharded {
 		options["subscriptionMode"] = o.Subscription.String()
