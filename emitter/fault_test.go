@@ -152,7 +152,8 @@ func TestBacklog(t *testing.T) {
 func TestFlushEnds(t *testing.T) {
 	r := redistest.Standalone(t)
 	e := open(t, emitter.Options{URLs: []string{r.URL()}, PublishTimeout: 300 * time.Millisecond})
-	r.Kill()
+	r.Pause()
+	defer r.Resume()
 	must(t, e.Emit("waits in vain"))
 	soon, cancel := contextWithCause(t, "impatient")
 	cancel()
