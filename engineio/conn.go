@@ -119,6 +119,14 @@ func (c *Conn) Transport() string {
 	return websocket
 }
 
+// NeedsHTTP reports whether the client is on polling, and has requests to come:
+// until it has been told when the connection was closed here.
+func (c *Conn) NeedsHTTP() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ws == nil && c.state != stateClosed
+}
+
 // Buffered returns how many bytes wait to be written.
 func (c *Conn) Buffered() int {
 	c.mu.Lock()

@@ -5,6 +5,7 @@ import (
 	"crypto/sha1"
 	"encoding/base64"
 	"fmt"
+	"net/http"
 )
 
 // key is every connection's Sec-WebSocket-Key. It guards against caches that
@@ -27,7 +28,7 @@ type refusal struct {
 
 // Error tells status and body.
 func (r *refusal) Error() string {
-	return fmt.Sprintf("socketeer: %s: status %d %q", r.what, r.status, r.body)
+	return fmt.Sprintf("socketeer: %s: %d %s %q", r.what, r.status, http.StatusText(r.status), r.body)
 }
 
 // upgradeRequest returns the HTTP request that opens a WebSocket transport.
