@@ -13,9 +13,10 @@ import (
 // 503. Those it has are closed at an even pace, so that they do not all come to
 // the other nodes at once: over nine tenths of the time until ctx's deadline
 // (of WithRequestTimeout if it has none), or faster, see [WithShutdownRate].
-// Clients on polling come first, and are waited for until they know; then
-// [Server.HTTPDone] is closed. At the end Shutdown closes as Close does. When
-// ctx is cancelled, the rest is closed at once, and the context's cause
+// Clients on polling come first; when all of them know, [Server.HTTPDone] is
+// closed. What a client sends until it knows is handled. At the end Shutdown
+// waits up to a second for those who do not answer, and closes as Close does.
+// When ctx is cancelled, the rest is closed at once, and the context's cause
 // returned.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.engine.Drain()
@@ -42,9 +43,9 @@ func (s *Server) leaveHTTP() { s.doneOnce.Do(func() { close(s.httpDone) }) }
 const (
 	// drainTick is how often connections are closed that are due.
 	drainTick = 10 * time.Millisecond
-	// tellPolling is how long those on polling are waited for, who hear of the
-	// end by their next request.
-	tellPolling = time.Second
+	// goodbye is how long clients are waited for that have been told of the end,
+	// or hear of it by their next poll: what they have sent until then counts.
+	goodbye = time.Second
 )
 
 // drain closes a server's connections, one after another.
@@ -71,14 +72,12 @@ func newDrain(s *Server) *drain {
 	return d
 }
 
-// told reports whether nobody needs HTTP any more.
-func (d *drain) told() bool {
+// told looks who has been told on polling. When all have, nobody needs HTTP.
+func (d *drain) told() {
 	d.polling = slices.DeleteFunc(d.polling, func(c *engineio.Conn) bool { return !c.NeedsHTTP() })
-	if len(d.polling) > 0 {
-		return false
+	if len(d.polling) == 0 {
+		d.srv.leaveHTTP()
 	}
-	d.srv.leaveHTTP()
-	return true
 }
 
 // run closes all connections, evenly over nine tenths of the limit, or faster
@@ -88,14 +87,15 @@ func (d *drain) run(ctx context.Context, limit time.Duration) error {
 	if rate := d.srv.o.shutdownRate; rate > 0 {
 		window = min(window, time.Duration(len(d.conns))*time.Second/time.Duration(rate))
 	}
-	patience := min(window+tellPolling, limit*19/20)
+	patience := min(window+goodbye, limit*19/20)
 	start := time.Now()
 	t := time.NewTicker(drainTick)
 	defer t.Stop()
 	for {
 		passed := time.Since(start)
 		d.closeDue(passed, window)
-		if told := d.told(); d.closed == len(d.conns) && (told || passed >= patience) {
+		d.told()
+		if d.closed == len(d.conns) && (d.srv.engine.Count() == 0 || passed >= patience) {
 			return nil
 		}
 		select {
@@ -113,7 +113,7 @@ func (d *drain) closeDue(passed, window time.Duration) {
 		due = min(1+int(int64(due)*int64(passed)/int64(window)), due)
 	}
 	for ; d.closed < due; d.closed++ {
-		d.conns[d.closed].CloseReason(engineio.ServerShutdown)
+		d.conns[d.closed].SendAway()
 	}
 }
 

@@ -1,6 +1,7 @@
 package engineio_test
 
 import (
+	"errors"
 	"net/http"
 	"testing"
 
@@ -50,4 +51,54 @@ func TestDrain(t *testing.T) {
 	if !a.last || p.conn.NeedsHTTP() {
 		t.Error("the HTTP connection goes on after the session has ended")
 	}
+}
+
+// What a client sends until it knows of the end counts.
+func TestSendAway(t *testing.T) {
+	s := start(t, config{})
+	p, w := s.poll(), s.connect()
+	for _, c := range []*session{p.session, w.session} {
+		if err := c.send("bye"); err != nil {
+			t.Fatal(err)
+		}
+		c.conn.SendAway()
+		c.conn.SendAway()
+		if err := c.send("too late"); !errors.Is(err, engineio.ErrClosed) {
+			t.Errorf("Send: %v", err)
+		}
+	}
+	w.Text("4on its way")
+	w.expect(t, "text on its way")
+	p.post("4on its way").is(t, 200, "ok")
+	p.expect(t, "text on its way")
+	for _, c := range []*session{p.session, w.session} {
+		select {
+		case e := <-c.ended:
+			t.Errorf("the session was closed before the client: %+v", e)
+		default:
+		}
+	}
+	p.get().is(t, 200, "4bye")
+	p.get().is(t, 200, "1")
+	if got := w.Message(); got != "4bye" {
+		t.Errorf("got %q", got)
+	}
+	if err := w.Close(); err != nil {
+		t.Error(err)
+	}
+	p.endsAs(t, engineio.ServerShutdown)
+	w.endsAs(t, engineio.ServerShutdown)
+}
+
+// A client that does not answer is not waited for.
+func TestSendAwayOfTheSilent(t *testing.T) {
+	s := start(t, config{})
+	p, w := s.poll(), s.connect()
+	p.conn.SendAway()
+	w.conn.SendAway()
+	if err := s.Server.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	p.endsAs(t, engineio.ServerShutdown)
+	w.endsAs(t, engineio.ServerShutdown)
 }

@@ -167,7 +167,7 @@ func (c *Conn) servePost(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
 	p := c.poll
 	switch {
-	case c.state != stateOpen:
+	case c.state != stateOpen && !c.leaving:
 		c.mu.Unlock()
 		c.srv.refuse(w, r, unknownSID(c.id))
 		return
