@@ -155,18 +155,19 @@ func (c *conn) unavailable(was state, why error) bool {
 func (l *loop) fell(c *conn, was state, why error) {
 	now := l.clock.now()
 	c.state = away
-	if was == ready {
+	switch {
+	case was == ready:
 		if l.tally.lost++; l.tally.lostWhy == nil {
 			l.tally.lostWhy = why
 		}
 		l.tally.fallen++
 		c.comeback.cut, c.comeback.failed = now, 0
-	} else if c.comeback.passed+1 < len(l.targets) && l.cfg.Mode == Deploy && c.unavailable(was, why) {
+	case l.cfg.Mode == Deploy && c.comeback.passed+1 < len(l.targets) && c.unavailable(was, why):
 		l.tally.passed++
 		c.comeback.passed++
 		l.agenda.add(appointment{at: now, conn: c.local, duty: open})
 		return
-	} else {
+	default:
 		if l.tally.failed++; l.tally.failedWhy == nil {
 			l.tally.failedWhy = why
 		}
