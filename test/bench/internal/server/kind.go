@@ -37,12 +37,14 @@ type Kind struct {
 func All() []Kind {
 	return []Kind{
 		{Name: Ours, Title: "Socketeer; several nodes on adapter mesh, each with its share of the processors", nodes: []int{1, 3}},
+		{Name: "ours-recovery", Title: "Socketeer with recovery", nodes: []int{1, 3}, recovers: true},
 		{Name: "uws", Title: "socket.io on uWebSockets.js", nodes: []int{1}, script: "uws-server.js"},
 		{Name: "ws", Title: "socket.io on its default engine, ws", nodes: []int{1}, script: "ws-server.js"},
 		{Name: "ws-recovery", Title: "ws with connection state recovery", nodes: []int{1}, script: "ws-server.js", recovers: true},
 		{Name: "uws-redis", Title: "socket.io on uWebSockets.js, @socket.io/redis-adapter", nodes: []int{3}, script: "uws-server.js", redis: "redis"},
 		{Name: "ws-redis", Title: "socket.io on ws, @socket.io/redis-adapter", nodes: []int{3}, script: "ws-server.js", redis: "redis"},
 		{Name: "ws-streams", Title: "socket.io on ws, @socket.io/redis-streams-adapter", nodes: []int{3}, script: "ws-server.js", redis: "redis-streams"},
+		{Name: "ws-streams-recovery", Title: "ws-streams with connection state recovery", nodes: []int{3}, script: "ws-server.js", redis: "redis-streams", recovers: true},
 	}
 }
 
