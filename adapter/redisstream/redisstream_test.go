@@ -17,7 +17,9 @@ import (
 func TestMain(m *testing.M) {
 	// Five seconds after a cluster's topology has changed rueidis closes the
 	// connections that are not needed any more, even if the client is closed.
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*clusterClient)._refresh.func2"))
+	// And within a second it looks at the topology.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*clusterClient)._refresh.func2"),
+		goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*call).DelayDo.func1"))
 }
 
 // patience is how long anything may take that must happen.
