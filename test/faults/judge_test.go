@@ -1,0 +1,72 @@
+package faults_test
+
+import (
+	"slices"
+	"testing"
+)
+
+// watch begins to watch for the nodes that a fault reaches to notice it: they
+// are not ready, or count something. It returns what waits for that.
+func watch(p place, clusters []*cluster) (notice func(testing.TB)) {
+	var waiting []func(testing.TB)
+	for _, c := range clusters {
+		for i, n := range c.nodes {
+			if slices.Contains(p.spared, i) {
+				continue
+			}
+			before := n.toll()
+			waiting = append(waiting, func(t testing.TB) {
+				t.Helper()
+				eventually(t, c.kind.name+"/"+n.name+" to notice", func() bool { return n.toll() != before || n.Ready() != nil })
+			})
+		}
+	}
+	return func(t testing.TB) {
+		t.Helper()
+		for _, f := range waiting {
+			f(t)
+		}
+	}
+}
+
+// died returns the deaths.
+func (p place) died() []window {
+	if p.deaths == nil {
+		return nil
+	}
+	return *p.deaths
+}
+
+// judge holds a cluster to what its kind promises, when Redis was broken and
+// whole again at the ends of a window.
+func (c *cluster) judge(t *testing.T, p place, before toll, down window, recovered bool) {
+	t.Helper()
+	after := c.toll()
+	lost := 0
+	for i, l := range c.listeners {
+		f := c.check(l.receiver)
+		lost += len(f.lost)
+		switch {
+		case c.keeps:
+			f.judge(t, l.receiver, down.from, p.died()...)
+		default:
+			// What its own node sends reaches a client whatever happens to Redis.
+			local := findings{}
+			for _, m := range f.lost {
+				if i < len(c.nodes) && m.sender == c.nodes[i].name {
+					local.lost = append(local.lost, m)
+				}
+			}
+			local.judge(t, l.receiver, down.from)
+			f.judge(t, l.receiver, down.from, window{down.from.Add(-onItsWay), down.to})
+		}
+	}
+	t.Logf("down for %v: %d messages lost, dropped %d, outages %d, traveller recovered %v, %d emits refused",
+		down.to.Sub(down.from), lost, after.dropped-before.dropped, after.outages-before.outages, recovered, len(c.refused))
+	if lost > 0 && after.dropped == before.dropped && after.outages == before.outages {
+		t.Errorf("%d messages were lost, and nothing was counted: %+v", lost, after)
+	}
+	if after.unsorted > before.unsorted {
+		t.Errorf("malformed, overflown or trimmed: %+v, before %+v", after, before)
+	}
+}

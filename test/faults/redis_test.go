@@ -1,0 +1,192 @@
+package faults_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/socketeer-io/socketeer/internal/redistest"
+)
+
+// place is a Redis that can be broken.
+type place struct {
+	urls   [][]string // for each node
+	strike func(testing.TB)
+	heal   func(testing.TB)
+	spared []int   // nodes that the fault does not reach
+	deaths *deaths // when Redis died with what it alone had; nil: never
+}
+
+// deaths are the times around the ends of servers: what one has taken just
+// before may not have got to anybody.
+type deaths []window
+
+func (d *deaths) kill(s *redistest.Server) {
+	from := time.Now().Add(-100 * time.Millisecond)
+	s.Kill()
+	*d = append(*d, window{from, time.Now()})
+}
+
+// nodesOf has two nodes connect alike.
+func nodesOf(urls ...string) [][]string { return [][]string{urls, urls} }
+
+func nothing(testing.TB) {}
+
+// pauseFor is how long Redis is frozen.
+const pauseFor = 10 * time.Second
+
+func killed(t testing.TB) place {
+	r, d := redistest.Standalone(t), new(deaths)
+	return place{
+		urls: nodesOf(r.URL()), deaths: d,
+		strike: func(testing.TB) { d.kill(r) }, heal: func(testing.TB) { r.Restart() },
+	}
+}
+
+func paused(t testing.TB) place {
+	r := redistest.Standalone(t)
+	return place{
+		urls:   nodesOf(r.URL()),
+		strike: func(testing.TB) { r.Pause(); lasts(pauseFor) }, heal: func(testing.TB) { r.Resume() },
+	}
+}
+
+func sentinelFailover(t testing.TB) place {
+	set, d := redistest.Sentinel(t), new(deaths)
+	return place{
+		urls: nodesOf(set.URL()), deaths: d,
+		strike: func(testing.TB) { d.kill(set.Master) },
+		heal: func(t testing.TB) {
+			eventually(t, "a failover", func() bool { return set.Current() == set.Replica.Addr() })
+		},
+	}
+}
+
+// clusterFailover kills every master in turn, so that each kind's own is among
+// them; each comes back as a replica.
+func clusterFailover(t testing.TB) place {
+	c, d := redistest.Cluster(t, 1), new(deaths)
+	return place{
+		urls: nodesOf(c.URLs()...), deaths: d,
+		strike: func(t testing.TB) {
+			for i, s := range c.Nodes[:3] {
+				d.kill(s)
+				eventually(t, "the replica to take over", func() bool {
+					owner := c.Owner(uint16(i*16384/3 + 100))
+					return owner != nil && owner != s
+				})
+				s.Restart()
+			}
+		},
+		heal: nothing,
+	}
+}
+
+// subscribersKilled cuts the connections on which nodes receive, some times.
+func subscribersKilled(t testing.TB) place {
+	r := redistest.Standalone(t)
+	return place{
+		urls: nodesOf(r.URL()),
+		strike: func(t testing.TB) {
+			for range 3 {
+				r.Must("CLIENT", "KILL", "TYPE", "pubsub")
+				for _, id := range readers(r) {
+					_, _ = r.Do(t.Context(), "CLIENT", "KILL", "ID", id) // it may have gone
+				}
+				lasts(200 * time.Millisecond)
+			}
+		},
+		heal: nothing,
+	}
+}
+
+// readers returns the ids of connections that read a stream.
+func readers(r *redistest.Server) (ids []string) {
+	for line := range strings.Lines(r.Must("CLIENT", "LIST").(string)) {
+		if id, _, ok := strings.Cut(strings.TrimPrefix(line, "id="), " "); ok && strings.Contains(line, "cmd=xread ") {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// allKilled cuts all connections, some times.
+func allKilled(t testing.TB) place {
+	r := redistest.Standalone(t)
+	return place{
+		urls: nodesOf(r.URL()),
+		strike: func(testing.TB) {
+			for range 5 {
+				r.Must("CLIENT", "KILL", "TYPE", "pubsub")
+				r.Must("CLIENT", "KILL", "TYPE", "normal")
+				lasts(100 * time.Millisecond)
+			}
+		},
+		heal: nothing,
+	}
+}
+
+// blackholed has the second node's connections lose every byte and stay open.
+func blackholed(t testing.TB) place {
+	r := redistest.Standalone(t)
+	p := redistest.Proxy(t, r.Addr())
+	return place{
+		urls: [][]string{{r.URL()}, {"redis://" + p.Addr()}}, spared: []int{0},
+		strike: func(testing.TB) { p.Blackhole(true); lasts(3 * time.Second) },
+		heal:   func(testing.TB) { p.Blackhole(false) },
+	}
+}
+
+// onItsWay is how long before a fault something may have been sent that the
+// fault meets on its way.
+const onItsWay = time.Second
+
+// TestRedisFaults breaks Redis under two nodes of each kind.
+func TestRedisFaults(t *testing.T) {
+	for name, prepare := range map[string]func(testing.TB) place{
+		"killed": killed, "paused": paused, "sentinel failover": sentinelFailover, "cluster failover": clusterFailover,
+		"subscribers killed": subscribersKilled, "connections killed": allKilled, "blackholed": blackholed,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := prepare(t)
+			var clusters []*cluster
+			for _, k := range kinds {
+				clusters = append(clusters, startCluster(t, k, p.urls...))
+			}
+			strikeAndCheck(t, p, clusters)
+		})
+	}
+}
+
+func strikeAndCheck(t *testing.T, p place, clusters []*cluster) {
+	t.Helper()
+	var before []toll
+	for _, c := range clusters {
+		c.send()
+		c.begun(t)
+		before = append(before, c.toll())
+		c.traveller().to("")
+	}
+	struck := time.Now()
+	notice := watch(p, clusters)
+	p.strike(t)
+	notice(t)
+	p.heal(t)
+	for i, c := range clusters {
+		c.ready(t)
+		whole := time.Now()
+		c.progress(t, c.listeners[:len(c.nodes)]...)
+		away := c.traveller()
+		away.to(c.nodes[1].addr)
+		e := away.enters(t)
+		if !e.recovered {
+			away.absent(window{struck.Add(-onItsWay), e.at})
+		}
+		c.progress(t, away)
+		c.rest(t)
+		t.Run(c.kind.name, func(t *testing.T) {
+			c.judge(t, p, before[i], window{struck, whole}, e.recovered)
+		})
+	}
+}
