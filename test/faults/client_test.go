@@ -18,7 +18,8 @@ type listener struct {
 	socket *client.Socket
 
 	link
-	entered chan entry // each time that it is in its rooms
+	connected chan entry // each time that it is connected
+	entered   chan entry // each time that it is in its rooms: recovered, or told so
 }
 
 // entry is a connection of a listener.
@@ -57,6 +58,13 @@ func (l *link) dial(ctx context.Context, network, _ string) (net.Conn, error) {
 	return conn, nil
 }
 
+// then has the client's next connection go to a server.
+func (l *link) then(addr string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.addr = addr
+}
+
 // to leads the client to a server, and cuts its connection if it has one
 // elsewhere.
 func (l *link) to(addr string) {
@@ -73,7 +81,7 @@ func (l *link) to(addr string) {
 // room and the number; "entered" says that it is in its rooms.
 func listen(t testing.TB, name, addr string) *listener {
 	t.Helper()
-	l := &listener{receiver: newReceiver(name), entered: make(chan entry, 100)}
+	l := &listener{receiver: newReceiver(name), connected: make(chan entry, 100), entered: make(chan entry, 100)}
 	l.to(addr)
 	c, err := client.New("http://node.test", client.WithTransports(client.WebSocket), client.WithDialer(l.dial),
 		client.WithReconnectDelay(20*time.Millisecond, 200*time.Millisecond, 0.5))
@@ -94,14 +102,33 @@ func listen(t testing.TB, name, addr string) *listener {
 		l.entered <- entry{false, l.socket.ID(), time.Now()}
 		return nil
 	})
+	l.socket.On("msg", func(_ context.Context, m *client.Message) error { // the bench application's
+		var said saying
+		if err := m.Decode(&said); err != nil {
+			t.Errorf("%s: %v", name, err)
+			return err
+		}
+		l.take(said.lane(), said.Number)
+		return nil
+	})
 	l.socket.OnConnect(func(context.Context) {
-		if l.socket.Recovered() {
-			l.entered <- entry{true, l.socket.ID(), time.Now()}
+		e := entry{l.socket.Recovered(), l.socket.ID(), time.Now()}
+		l.connected <- e
+		if e.recovered {
+			l.entered <- e
 		}
 	})
 	must(t, l.socket.Connect(patient(t)))
 	return l
 }
+
+// saying is what clients of the bench application say.
+type saying struct {
+	Sender, Room string
+	Number       int
+}
+
+func (s saying) lane() lane { return lane{s.Sender, s.Room} }
 
 // enters waits until the client is in its rooms.
 func (l *listener) enters(t testing.TB) entry {
