@@ -18,10 +18,6 @@ const page = 1000
 // maxMissed bounds the entries that are read for one client.
 const maxMissed = 100 * page
 
-// reachTimeout bounds how long a client that comes back waits for this node to
-// read what the stream has.
-const reachTimeout = 2 * time.Second
-
 // Texts of the wire.
 var (
 	broadcastType = strconv.Itoa(int(nodewire.Broadcast))
@@ -117,8 +113,6 @@ func (ns *namespace) Missed(ctx context.Context, s *adapter.Session, text string
 // reach waits until this node has read all that the stream has, which is beyond
 // the client's offset, too.
 func (ns *namespace) reach(ctx context.Context, id offset) error {
-	ctx, cancel := context.WithTimeout(ctx, reachTimeout)
-	defer cancel()
 	end, err := ns.stream.end(ctx)
 	if err != nil {
 		return &adapter.Unrecoverable{Reason: adapter.LogFailure, Err: err}

@@ -102,6 +102,25 @@ func (r *receiver) until(t testing.TB, want map[lane]int) {
 	}
 }
 
+// behind returns since when a receiver lacks something: what was sent then is
+// still on its way.
+func (h *history) behind(r *receiver) time.Time {
+	since := time.Now()
+	sent := h.all()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for l, times := range sent {
+		next := 0
+		if len(r.got[l]) > 0 {
+			next = r.newest[l] + 1
+		}
+		if next < len(times) && times[next].Before(since) {
+			since = times[next]
+		}
+	}
+	return since
+}
+
 // message is one of a history.
 type message struct {
 	lane

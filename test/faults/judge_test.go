@@ -3,6 +3,7 @@ package faults_test
 import (
 	"slices"
 	"testing"
+	"time"
 )
 
 // watch begins to watch for the nodes that a fault reaches to notice it: they
@@ -29,40 +30,46 @@ func watch(p place, clusters []*cluster) (notice func(testing.TB)) {
 	}
 }
 
-// died returns the deaths.
-func (p place) died() []window {
+// died returns the times of what Redis may have taken to its grave, of what was
+// on its way since a moment.
+func (p place) died(since time.Time) (list []window) {
 	if p.deaths == nil {
 		return nil
 	}
-	return *p.deaths
+	for _, w := range *p.deaths {
+		if p.empty && since.Before(w.from) {
+			w.from = since
+		}
+		list = append(list, w)
+	}
+	return list
 }
 
-// judge holds a cluster to what its kind promises, when Redis was broken and
-// whole again at the ends of a window.
-func (c *cluster) judge(t *testing.T, p place, before toll, down window, recovered bool) {
+// judge holds a cluster to what its kind promises. Redis was broken and whole
+// again in the time of the window, which begins with what was on its way then.
+func (c *cluster) judge(t *testing.T, p place, before toll, down window, struck time.Time, recovered bool) {
 	t.Helper()
 	after := c.toll()
 	lost := 0
 	for i, l := range c.listeners {
 		f := c.check(l.receiver)
 		lost += len(f.lost)
-		switch {
-		case c.keeps:
-			f.judge(t, l.receiver, down.from, p.died()...)
-		default:
-			// What its own node sends reaches a client whatever happens to Redis.
-			local := findings{}
-			for _, m := range f.lost {
-				if i < len(c.nodes) && m.sender == c.nodes[i].name {
-					local.lost = append(local.lost, m)
-				}
-			}
-			local.judge(t, l.receiver, down.from)
-			f.judge(t, l.receiver, down.from, window{down.from.Add(-onItsWay), down.to})
+		if c.keeps {
+			f.judge(t, l.receiver, struck, p.died(down.from)...)
+			continue
 		}
+		// What its own node sends reaches a client whatever happens to Redis.
+		local := findings{}
+		for _, m := range f.lost {
+			if i < len(c.nodes) && m.sender == c.nodes[i].name {
+				local.lost = append(local.lost, m)
+			}
+		}
+		local.judge(t, l.receiver, struck)
+		f.judge(t, l.receiver, struck, down)
 	}
 	t.Logf("down for %v: %d messages lost, dropped %d, outages %d, traveller recovered %v, %d emits refused",
-		down.to.Sub(down.from), lost, after.dropped-before.dropped, after.outages-before.outages, recovered, len(c.refused))
+		down.to.Sub(struck), lost, after.dropped-before.dropped, after.outages-before.outages, recovered, len(c.refused))
 	if lost > 0 && after.dropped == before.dropped && after.outages == before.outages {
 		t.Errorf("%d messages were lost, and nothing was counted: %+v", lost, after)
 	}

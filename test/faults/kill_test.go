@@ -28,7 +28,7 @@ var servingAt = regexp.MustCompile(`msg=serving .*url=http://(\S+)`)
 // serve starts "socketeer serve" and waits until it serves.
 func serve(t testing.TB, name string, args ...string) *command {
 	t.Helper()
-	args = append([]string{"serve", "--name", name, "--addr", "127.0.0.1:0", "--admin-addr", "off", "--app", "bench", "--recovery", "1m"}, args...)
+	args = append([]string{"serve", "--name", name, "--addr", "127.0.0.1:0", "--admin-addr", "off", "--app", "bench"}, args...)
 	c := &command{Cmd: exec.Command(os.Args[0], args...), name: name, done: make(chan struct{})}
 	c.Env = append(os.Environ(), asCommand+"=1")
 	out, err := c.StderrPipe()
@@ -79,47 +79,58 @@ func freeAddr(t testing.TB) string {
 	return l.Addr().String()
 }
 
-// TestNodeKilled kills the node of some clients while all nodes send. They
-// recover on the others: each has got everything once and in order.
+// TestNodeKilled kills the node of some clients while all nodes send. With an
+// adapter that keeps messages they recover on the others: each has got everything
+// once and in order. Without, they start over there, and the others' have lost
+// nothing.
 func TestNodeKilled(t *testing.T) {
-	for name, args := range map[string]func(testing.TB) (first, others []string){
-		"streams": func(t testing.TB) (first, others []string) {
-			args := []string{"--adapter", "redis-streams", "--redis", redistest.Standalone(t).URL()}
-			return args, args
-		},
-		"nats": meshed("nats"),
-		"mesh": meshed("mesh"),
+	t.Parallel()
+	for _, c := range []struct {
+		adapter string
+		keeps   bool
+		redis   bool
+	}{
+		{"redis", false, true}, {"redis-sharded", false, true}, {"redis-streams", true, true},
+		{"nats", true, false}, {"mesh", true, false},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(c.adapter, func(t *testing.T) {
 			t.Parallel()
-			first, others := args(t)
+			args := []string{"--adapter", c.adapter}
+			if c.keeps {
+				args = append(args, "--recovery", "1m")
+			}
+			var first, others []string
+			if c.redis {
+				first = []string{"--redis", redistest.Standalone(t).URL()}
+				others = first
+			} else {
+				addr := freeAddr(t)
+				first, others = []string{"--cluster-addr", addr}, []string{"--cluster-addr", "127.0.0.1:0", "--cluster-peers", addr}
+			}
+			first, others = slices.Concat(args, first), slices.Concat(args, others)
 			nodes := []*command{serve(t, "doomed", first...), serve(t, "b", others...), serve(t, "c", others...)}
-			killAndCheck(t, nodes)
+			killAndCheck(t, nodes, c.keeps)
 		})
 	}
 }
 
-// meshed has nodes find each other without a server.
-func meshed(adapter string) func(testing.TB) (first, others []string) {
-	return func(t testing.TB) (first, others []string) {
-		addr := freeAddr(t)
-		return []string{"--adapter", adapter, "--cluster-addr", addr},
-			[]string{"--adapter", adapter, "--cluster-addr", "127.0.0.1:0", "--cluster-peers", addr}
-	}
-}
-
+// said is the room of everybody.
 const said = "room"
 
-// killAndCheck kills the first node.
-func killAndCheck(t *testing.T, nodes []*command) {
+func (l *listener) join(t testing.TB) {
+	t.Helper()
+	_, err := l.socket.EmitWithAck(patient(t), "join", said)
+	must(t, err)
+}
+
+// killAndCheck kills the first node. Its clients recover, or start over.
+func killAndCheck(t *testing.T, nodes []*command, recover bool) {
 	t.Helper()
 	var h history
 	var all, doomed []*listener
 	for i, n := range []*command{nodes[0], nodes[0], nodes[0], nodes[0], nodes[1], nodes[2]} {
 		l := listen(t, fmt.Sprintf("client %d of %s", i, n.name), n.addr)
-		if _, err := l.socket.EmitWithAck(patient(t), "join", said); err != nil {
-			t.Fatal(err)
-		}
+		l.join(t)
 		if all = append(all, l); n == nodes[0] {
 			doomed = append(doomed, l)
 		}
@@ -135,19 +146,24 @@ func killAndCheck(t *testing.T, nodes []*command) {
 	for _, l := range all {
 		l.until(t, want)
 	}
-	ids := make([]string, len(doomed))
+	killed := time.Now()
+	ids, behind := make([]string, len(doomed)), make([]time.Time, len(doomed))
 	for i, l := range doomed {
 		ids[i] = l.socket.ID()
 		l.then(nodes[1+i%2].addr)
 		<-l.connected
+		behind[i] = h.behind(l.receiver)
 	}
-	killed := time.Now()
 	nodes[0].kill()
 	for i, l := range doomed {
 		select {
 		case e := <-l.connected:
-			if !e.recovered || e.id != ids[i] {
+			if e.recovered != recover || (e.id == ids[i]) != recover {
 				t.Errorf("%s: recovered %v, id %s was %s", l.name, e.recovered, e.id, ids[i])
+			}
+			if !e.recovered {
+				l.join(t)
+				l.absent(window{behind[i], time.Now()})
 			}
 		case <-time.After(patience):
 			t.Fatalf("%s does not come back", l.name)
@@ -174,24 +190,30 @@ func progress(t testing.TB, h *history, lanes map[lane]int, all []*listener) {
 	}
 }
 
-// judgeKill allows for nothing but the last words of the dead: what its log had
-// not taken, and so nobody has got.
+// judgeKill allows for nothing but the last words of the dead: what it had not
+// sent, and so nobody has got.
 func judgeKill(t *testing.T, h *history, dead string, killed time.Time, all []*listener) {
 	t.Helper()
-	var unheard []message
-	for i, l := range all {
-		f := h.check(l.receiver)
-		last := slices.DeleteFunc(slices.Clone(f.lost), func(m message) bool { return m.sender != dead })
-		if i == 0 {
-			unheard = last
-		} else if !slices.Equal(last, unheard) {
-			t.Errorf("%s lacks %s, %s lacks %s", l.name, describe(last, killed), all[0].name, describe(unheard, killed))
+	last := lane{dead, said}
+	heard := make(map[int]bool) // by anybody who is there all the time
+	for _, l := range all {
+		if len(l.away) == 0 {
+			for _, n := range l.got[last] {
+				heard[n] = true
+			}
 		}
-		f.lost = append(slices.DeleteFunc(f.lost, func(m message) bool { return m.sender == dead }),
-			findings{lost: last}.outside(window{killed.Add(-onItsWay), time.Now()})...)
+	}
+	for _, l := range all {
+		f := h.check(l.receiver)
+		f.lost = slices.DeleteFunc(f.lost, func(m message) bool { return m.lane == last && !heard[m.number] })
 		f.judge(t, l.receiver, killed)
 	}
-	t.Logf("last words that nobody heard: %s", describe(unheard, killed))
+	t.Logf("last words that nobody heard: %d of %d", len(h.all()[last])-len(heard), len(h.all()[last]))
+	for n := range len(heard) { // they are the last
+		if !heard[n] {
+			t.Errorf("number %d of the dead node was lost, and later ones were not", n)
+		}
+	}
 }
 
 // say has a client send, twice per pace, until the end or its node's.

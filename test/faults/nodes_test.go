@@ -21,6 +21,7 @@ type member interface {
 	WaitPeers(ctx context.Context, n int) error
 	Close(ctx context.Context) error
 	toll() toll
+	answered() uint64 // requests of other nodes
 }
 
 // toll is what a member counted of what a fault did to it.
@@ -44,7 +45,7 @@ var kinds = []kind{
 }
 
 // probeInterval has faults that no error announces be found soon.
-const probeInterval = 500 * time.Millisecond
+const probeInterval = time.Second
 
 type redisMember struct{ *redis.Cluster }
 
@@ -69,6 +70,8 @@ func (m redisMember) toll() toll {
 	}
 }
 
+func (m redisMember) answered() uint64 { return m.Stats().Answers }
+
 type streamsMember struct{ *redisstream.Cluster }
 
 func startStreams(tb testing.TB, urls []string, prefix, name string) member {
@@ -85,8 +88,10 @@ func startStreams(tb testing.TB, urls []string, prefix, name string) member {
 func (m streamsMember) toll() toll {
 	s := m.Stats()
 	d := s.Drops
-	return toll{dropped: d.Late + d.Backlog + d.Lost + d.Refused, outages: s.ReadErrors + s.Gaps, unsorted: s.Malformed + s.Missed}
+	return toll{dropped: d.Late + d.Backlog + d.Lost + d.Refused, outages: s.ReadErrors + s.Gaps + s.Link.Resubscribed, unsorted: s.Malformed + s.Missed}
 }
+
+func (m streamsMember) answered() uint64 { return m.Stats().Peers.Answers }
 
 // node is a server with its place in the cluster.
 type node struct {
@@ -137,7 +142,8 @@ type cluster struct {
 
 	stop    chan struct{}
 	senders sync.WaitGroup
-	refused []error // by senders: guarded by history.mu
+	cut     time.Time // since when the traveller lacks something
+	refused []error   // by senders: guarded by history.mu
 }
 
 // startCluster starts a node for each list of URLs.
@@ -164,7 +170,7 @@ func startCluster(t testing.TB, k kind, urls ...[]string) *cluster {
 func (c *cluster) traveller() *listener { return c.listeners[len(c.listeners)-1] }
 
 // pace is how often a node sends.
-const pace = 20 * time.Millisecond
+const pace = 30 * time.Millisecond
 
 // send has all nodes send to all rooms in turn, until rest.
 func (c *cluster) send() {
@@ -208,6 +214,17 @@ func (c *cluster) begun(t testing.TB) {
 	for _, l := range c.listeners {
 		l.until(t, want)
 	}
+}
+
+// behind returns since when somebody lacks something.
+func (c *cluster) behind() time.Time {
+	since := time.Now()
+	for _, l := range c.listeners[:len(c.nodes)] {
+		if t := c.history.behind(l.receiver); t.Before(since) {
+			since = t
+		}
+	}
+	return since
 }
 
 // progress waits until everybody who is there has got something that is sent

@@ -20,6 +20,8 @@ type args = map[string]any
 // in the process of the first Node.js server; the second one is for breaking.
 type mixed struct {
 	asker  *node
+	other  *node
+	start  func(silent bool) *redistest.Peer
 	stays  *redistest.Peer
 	breaks *redistest.Peer
 	uid    string // of the one that breaks
@@ -33,7 +35,7 @@ func startMixed(t testing.TB, k kind, url string) *mixed {
 	t.Helper()
 	prefix := unique()
 	m := new(mixed)
-	peer := func(silent bool) *redistest.Peer {
+	m.start = func(silent bool) *redistest.Peer {
 		o := redistest.NodeOptions{
 			Adapter: nodeAdapters[k.name], URLs: []string{url}, Recovery: k.keeps, ServerSideSilent: silent,
 			AdapterOptions: args{"key": prefix, "channelPrefix": prefix},
@@ -43,25 +45,32 @@ func startMixed(t testing.TB, k kind, url string) *mixed {
 		}
 		return redistest.Node(t, o)
 	}
-	m.stays, m.breaks = peer(false), peer(true)
+	m.stays = m.start(false)
 	var nodes []*node
 	for i := range 2 {
 		n := startNode(t, k, []string{url}, prefix, fmt.Sprint("go", i))
 		n.io.OnServerSide("ask", func(_ context.Context, m *socketeer.Message) error { return m.Ack(n.name) })
 		nodes = append(nodes, n)
 	}
-	m.asker = nodes[0]
+	m.asker, m.other = nodes[0], nodes[1]
 	for _, n := range nodes {
 		must(t, n.WaitPeers(patient(t), 1))
 		m.stays.Connect(args{"url": "http://" + n.addr, "ack": []any{"yes"}})
 	}
 	m.stays.Connect(args{"ack": []any{"yes"}})
+	return m
+}
+
+// breakable starts the server that is to be broken, with a client that does not
+// acknowledge anything.
+func (m *mixed) breakable(t testing.TB) {
+	t.Helper()
+	m.breaks = m.start(true)
 	m.victim = m.stays.Connect(args{"url": m.breaks.URL(), "silent": true})
 	must(t, json.Unmarshal(m.breaks.Must("uid", nil), &m.uid))
 	for _, p := range []*redistest.Peer{m.stays, m.breaks} { // Node.js subscribes without waiting for it
 		eventually(t, "all servers to be there", func() bool { return string(p.Must("serverCount", nil)) == "4" })
 	}
-	return m
 }
 
 // asked is what came of a request.
@@ -77,9 +86,9 @@ type request struct {
 	name    string
 	answers int // of the others
 	make    func(context.Context, *mixed) (answers int, err error)
-	// arrived waits until the peer has it and has not answered; nil: it answers
-	// at once, so it has to be frozen before.
-	arrived func(testing.TB, *mixed)
+	// arrived counts those that the peer has got and not answered; nil: it
+	// answers at once, so it has to be frozen before.
+	arrived func(*mixed) int
 }
 
 var requests = []request{
@@ -96,17 +105,24 @@ var requests = []request{
 	{"acknowledgements", 3, func(ctx context.Context, m *mixed) (int, error) {
 		replies, err := m.asker.io.All().EmitWithAck(ctx, "question")
 		return len(replies), err
-	}, func(t testing.TB, m *mixed) {
-		_, err := m.stays.Wait(patient(t), func(h redistest.Happening) bool { return h.Client == m.victim && h.Event == "question" })
-		must(t, err)
+	}, func(m *mixed) int {
+		return count(m.stays, func(h redistest.Happening) bool { return h.Client == m.victim && h.Event == "question" })
 	}},
 	{"server side", 2, func(ctx context.Context, m *mixed) (int, error) {
 		replies, err := m.asker.io.ServerSideEmitWithAck(ctx, "ask")
 		return len(replies), err
-	}, func(t testing.TB, m *mixed) {
-		_, err := m.breaks.Wait(patient(t), func(h redistest.Happening) bool { return h.Happened == "serverSide" && h.Event == "ask" })
-		must(t, err)
+	}, func(m *mixed) int {
+		return count(m.breaks, func(h redistest.Happening) bool { return h.Happened == "serverSide" && h.Event == "ask" })
 	}},
+}
+
+func count(p *redistest.Peer, fits func(redistest.Happening) bool) (n int) {
+	for _, h := range p.Happenings() {
+		if fits(h) {
+			n++
+		}
+	}
+	return n
 }
 
 // while makes a request, and breaks the peer in the middle of it.
@@ -114,10 +130,13 @@ func (r request) while(t *testing.T, m *mixed, patience time.Duration, breaks fu
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	done := make(chan asked)
-	if r.arrived == nil {
+	done := make(chan asked, 1)
+	arrived := r.arrived
+	if arrived == nil { // at the others
+		arrived = func(m *mixed) int { return int(m.other.answered()) }
 		m.breaks.Pause()
 	}
+	before := arrived(m)
 	go func() {
 		began := time.Now()
 		n, err := r.make(ctx, m)
@@ -132,12 +151,7 @@ func (r request) while(t *testing.T, m *mixed, patience time.Duration, breaks fu
 		}
 		done <- a
 	}()
-	if r.arrived != nil {
-		r.arrived(t, m)
-	} else { // who stays answers at once: by then the request is on its way
-		_, err := m.stays.Call(ctx, "ping", nil)
-		must(t, err)
-	}
+	eventually(t, "the request", func() bool { return arrived(m) > before || len(done) > 0 })
 	breaks()
 	return <-done
 }
@@ -152,55 +166,57 @@ func (a asked) names(m *mixed, k kind) bool {
 		(strings.HasPrefix(a.missing[0], "1 of node.js peers ") || strings.HasPrefix(a.missing[0], "1 clients of node.js peers "))
 }
 
-// TestPeerStopped freezes a Node.js server in the middle of every kind of
-// request: the others' answers come within the timeout, and the error names the
-// one that is missing.
-func TestPeerStopped(t *testing.T) {
+// stopTimeout is for requests that are not answered completely.
+const stopTimeout = 3 * time.Second
+
+// TestPeers breaks a Node.js server in the middle of every kind of request. The
+// others' answers come, and the error names the one that is missing.
+func TestPeers(t *testing.T) {
+	t.Parallel()
 	url := redistest.Standalone(t).URL()
 	for _, k := range kinds {
 		t.Run(k.name, func(t *testing.T) {
 			t.Parallel()
 			m := startMixed(t, k, url)
 			for _, r := range requests {
-				const timeout = time.Second
-				a := r.while(t, m, timeout, m.breaks.Pause)
-				t.Logf("%s: %d answers, %v, after %v", r.name, a.answers, a.err, a.took)
-				if a.answers != r.answers || !a.names(m, k) || !errors.Is(a.err, context.DeadlineExceeded) {
-					t.Errorf("%s: %d answers, %v", r.name, a.answers, a.err)
-				}
-				if a.took > 2*timeout {
-					t.Errorf("%s took %v", r.name, a.took)
-				}
-				m.breaks.Resume()
-				m.breaks.Must("ping", nil)
+				m.breakable(t)
+				m.stopped(t, k, r)
+				m.killed(t, k, r)
 			}
 		})
 	}
 }
 
-// TestPeerKilled kills it: nobody waits for the timeout, but for clients of
-// Node.js servers on the classic wire, whose acknowledgements do not say whose
-// they are: they may be those of another server.
-func TestPeerKilled(t *testing.T) {
-	url := redistest.Standalone(t).URL()
-	for _, k := range kinds {
-		for _, r := range requests {
-			t.Run(k.name+" "+r.name, func(t *testing.T) {
-				t.Parallel()
-				m := startMixed(t, k, url)
-				timeout, waits := patience, k.name == "classic" && r.name == "acknowledgements"
-				if waits {
-					timeout = 3 * time.Second // two looks at who is there
-				}
-				a := r.while(t, m, timeout, m.breaks.Kill)
-				t.Logf("%d answers, %v, after %v", a.answers, a.err, a.took)
-				if a.answers != r.answers || !a.names(m, k) || errors.Is(a.err, context.DeadlineExceeded) != waits {
-					t.Errorf("%d answers, %v", a.answers, a.err)
-				}
-				if a.took > patience/3 {
-					t.Errorf("it took %v", a.took)
-				}
-			})
-		}
+// stopped freezes it: within the timeout.
+func (m *mixed) stopped(t *testing.T, k kind, r request) {
+	t.Helper()
+	a := r.while(t, m, stopTimeout, m.breaks.Pause)
+	t.Logf("%s, stopped: %d answers, %v, after %v", r.name, a.answers, a.err, a.took)
+	if a.answers != r.answers || !a.names(m, k) || !errors.Is(a.err, context.DeadlineExceeded) {
+		t.Errorf("%s: %d answers, %v", r.name, a.answers, a.err)
+	}
+	if a.took > 2*stopTimeout {
+		t.Errorf("%s took %v", r.name, a.took)
+	}
+	m.breaks.Resume()
+	m.breaks.Must("ping", nil)
+}
+
+// killed kills it: nobody waits for the timeout, but for clients of Node.js
+// servers on the classic wire, whose acknowledgements do not say whose they are:
+// they may be those of another server.
+func (m *mixed) killed(t *testing.T, k kind, r request) {
+	t.Helper()
+	timeout, waits := patience, k.name == "classic" && r.name == "acknowledgements"
+	if waits {
+		timeout = stopTimeout
+	}
+	a := r.while(t, m, timeout, m.breaks.Kill)
+	t.Logf("%s, killed: %d answers, %v, after %v", r.name, a.answers, a.err, a.took)
+	if a.answers != r.answers || !a.names(m, k) || errors.Is(a.err, context.DeadlineExceeded) != waits {
+		t.Errorf("%s: %d answers, %v", r.name, a.answers, a.err)
+	}
+	if a.took > patience/3 {
+		t.Errorf("%s took %v", r.name, a.took)
 	}
 }

@@ -1,6 +1,7 @@
 package faults_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ type place struct {
 	heal   func(testing.TB)
 	spared []int   // nodes that the fault does not reach
 	deaths *deaths // when Redis died with what it alone had; nil: never
+	empty  bool    // it came back without what some had not read yet
 }
 
 // deaths are the times around the ends of servers: what one has taken just
@@ -38,7 +40,7 @@ const pauseFor = 10 * time.Second
 func killed(t testing.TB) place {
 	r, d := redistest.Standalone(t), new(deaths)
 	return place{
-		urls: nodesOf(r.URL()), deaths: d,
+		urls: nodesOf(r.URL()), deaths: d, empty: true,
 		strike: func(testing.TB) { d.kill(r) }, heal: func(testing.TB) { r.Restart() },
 	}
 }
@@ -78,7 +80,20 @@ func clusterFailover(t testing.TB) place {
 				s.Restart()
 			}
 		},
-		heal: nothing,
+		heal: func(t testing.TB) {
+			for i, s := range c.Nodes {
+				eventually(t, "the servers to be one cluster again", func() bool {
+					nodes, err := s.Do(t.Context(), "CLUSTER", "NODES")
+					return err == nil && !strings.Contains(fmt.Sprint(nodes), "fail") && !strings.Contains(fmt.Sprint(nodes), "disconnected")
+				})
+				if i < 3 {
+					eventually(t, "a replica to follow", func() bool {
+						info, err := s.Do(t.Context(), "INFO", "REPLICATION")
+						return err == nil && strings.Contains(fmt.Sprint(info), "master_link_status:up")
+					})
+				}
+			}
+		},
 	}
 }
 
@@ -137,12 +152,9 @@ func blackholed(t testing.TB) place {
 	}
 }
 
-// onItsWay is how long before a fault something may have been sent that the
-// fault meets on its way.
-const onItsWay = time.Second
-
 // TestRedisFaults breaks Redis under two nodes of each kind.
 func TestRedisFaults(t *testing.T) {
+	t.Parallel()
 	for name, prepare := range map[string]func(testing.TB) place{
 		"killed": killed, "paused": paused, "sentinel failover": sentinelFailover, "cluster failover": clusterFailover,
 		"subscribers killed": subscribersKilled, "connections killed": allKilled, "blackholed": blackholed,
@@ -166,9 +178,14 @@ func strikeAndCheck(t *testing.T, p place, clusters []*cluster) {
 		c.send()
 		c.begun(t)
 		before = append(before, c.toll())
+		c.cut = c.history.behind(c.traveller().receiver)
 		c.traveller().to("")
 	}
 	struck := time.Now()
+	var since []time.Time
+	for _, c := range clusters {
+		since = append(since, c.behind())
+	}
 	notice := watch(p, clusters)
 	p.strike(t)
 	notice(t)
@@ -181,12 +198,12 @@ func strikeAndCheck(t *testing.T, p place, clusters []*cluster) {
 		away.to(c.nodes[1].addr)
 		e := away.enters(t)
 		if !e.recovered {
-			away.absent(window{struck.Add(-onItsWay), e.at})
+			away.absent(window{c.cut, e.at})
 		}
 		c.progress(t, away)
 		c.rest(t)
 		t.Run(c.kind.name, func(t *testing.T) {
-			c.judge(t, p, before[i], window{struck, whole}, e.recovered)
+			c.judge(t, p, before[i], window{since[i], whole}, struck, e.recovered)
 		})
 	}
 }
