@@ -55,7 +55,11 @@ func (c *cluster) judge(t *testing.T, p place, before toll, down window, struck 
 		f := c.check(l.receiver)
 		lost += len(f.lost)
 		if c.keeps {
-			f.judge(t, l.receiver, struck, p.died(down.from)...)
+			excused := p.died(down.from)
+			if p.split && !(recovered && l == c.traveller()) {
+				excused = append(excused, down)
+			}
+			f.judge(t, l.receiver, struck, excused...)
 			continue
 		}
 		// What its own node sends reaches a client whatever happens to Redis.

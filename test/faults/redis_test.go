@@ -17,6 +17,7 @@ type place struct {
 	spared []int   // nodes that the fault does not reach
 	deaths *deaths // when Redis died with what it alone had; nil: never
 	empty  bool    // it came back without what some had not read yet
+	split  bool    // there were two masters for a while
 }
 
 // deaths are the times around the ends of servers: what one has taken just
@@ -60,6 +61,26 @@ func sentinelFailover(t testing.TB) place {
 		strike: func(testing.TB) { d.kill(set.Master) },
 		heal: func(t testing.TB) {
 			eventually(t, "a failover", func() bool { return set.Current() == set.Replica.Addr() })
+		},
+	}
+}
+
+// masterHangs freezes the master until its replica has replaced it. When it goes
+// on it takes itself for the master, until a sentinel tells it otherwise.
+func masterHangs(t testing.TB) place {
+	set := redistest.Sentinel(t)
+	return place{
+		urls: nodesOf(set.URL()), split: true,
+		strike: func(t testing.TB) {
+			set.Master.Pause()
+			eventually(t, "a failover", func() bool { return set.Current() == set.Replica.Addr() })
+			set.Master.Resume()
+		},
+		heal: func(t testing.TB) {
+			eventually(t, "the old master to follow", func() bool {
+				info, err := set.Master.Do(t.Context(), "INFO", "REPLICATION")
+				return err == nil && strings.Contains(fmt.Sprint(info), "master_link_status:up")
+			})
 		},
 	}
 }
@@ -156,7 +177,7 @@ func blackholed(t testing.TB) place {
 func TestRedisFaults(t *testing.T) {
 	t.Parallel()
 	for name, prepare := range map[string]func(testing.TB) place{
-		"killed": killed, "paused": paused, "sentinel failover": sentinelFailover, "cluster failover": clusterFailover,
+		"killed": killed, "paused": paused, "sentinel failover": sentinelFailover, "master hangs": masterHangs, "cluster failover": clusterFailover,
 		"subscribers killed": subscribersKilled, "connections killed": allKilled, "blackholed": blackholed,
 	} {
 		t.Run(name, func(t *testing.T) {
