@@ -115,7 +115,8 @@ const operations = (io, redis) => ({
 function serve(nsp) {
   for (const event of options.serverSideEvents ?? ["hello", "ask"]) {
     nsp.on(event, (...args) => {
-      if (typeof args.at(-1) === "function") args.pop()(...unpack(options.serverSideAnswer ?? [process.pid]));
+      const ack = typeof args.at(-1) === "function" ? args.pop() : () => {};
+      if (!options.serverSideSilent) ack(...unpack(options.serverSideAnswer ?? [process.pid]));
       say({ happened: "serverSide", nsp: nsp.name, event, args: pack(args) });
     });
   }
