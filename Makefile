@@ -44,13 +44,18 @@ setup: build $(NPM_DIRS:%=%/node_modules/.stamp) ## Install what the tests need
 	scripts/setup
 
 .PHONY: test
-test: setup check allocs ## Install what the tests need, and run all of them
+test: setup check allocs storm ## Install what the tests need, and run all of them
 	for m in $(GO_MODULES); do (cd $$m && $(GO) test -race -timeout 9m ./...) || exit 1; done
 
 # They are skipped with the race detector, which changes them.
 .PHONY: allocs
 allocs: ## Hold the hot paths to their allocations
 	$(GO) test -run 'Allocs$$|NoMemory$$' $(MICRO)
+
+# With the race detector there are fewer of them.
+.PHONY: storm
+storm: ## Let 5,000 clients recover at once
+	$(GO) test -count=1 -run '^TestStorm$$' ./test/faults
 
 .PHONY: check
 check: ## Formatting and go vet

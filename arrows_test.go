@@ -41,8 +41,9 @@ var mayImport = map[string][]string{
 	"internal/redistest":         {"internal/process"},
 	"internal/loadgen":           {"protocol/eio", "protocol/sio", "internal/process"},
 	"adapter/redisstream":        {"adapter", "cluster", "adapter/internal", "internal/nodewire", "internal/redislink"},
-	"queue":                      {"protocol/sio"},
+	"queue":                      {"protocol/sio", "internal/redislink"},
 	"queue/forward":              {".", "queue", "protocol/sio"},
+	"emitter":                    {"adapter", "protocol/sio", "internal/nodewire", "internal/redislink"},
 	"internal/app/clientbundle":  {},
 	"cmd/socketeer":              {"internal/cli"},
 }
@@ -53,7 +54,7 @@ var onlyIn = map[string][]string{
 	"github.com/nats-io/nats-server": {"adapter/nats"},
 	"github.com/nats-io/nats.go":     {"adapter/nats"},
 	"github.com/spf13/cobra":         {"internal/cli"},
-	"github.com/redis/rueidis":       {"internal/redislink", "adapter", "queue"},
+	"github.com/redis/rueidis":       {"internal/redislink", "adapter", "queue", "emitter"},
 }
 
 // TestArrows holds the packages to their places.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -317,15 +316,6 @@ func TestConnectTimeout(t *testing.T) {
 	until(t, "the namespace is left", func() bool { return n.Len() == 0 })
 	joined.join("/")
 	until(t, "the others are closed", func() bool { return n.Engine().Count() == 1 })
-}
-
-func TestDraining(t *testing.T) {
-	n := start(t)
-	must(t, n.Close())
-	status, body := get(t, n.url+"/socket.io/?EIO=4&transport=polling", nil)
-	if status != 403 || !strings.Contains(body, "Server is shutting down") {
-		t.Errorf("%d %s", status, body)
-	}
 }
 
 // Broadcasts do not overtake the CONNECT, and none that is sent after the

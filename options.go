@@ -27,6 +27,7 @@ type options struct {
 	maxNamespaces  int
 	maxRooms       int
 	requestTimeout time.Duration
+	shutdownRate   int
 	cleanup        bool
 	client         fs.FS
 	recovery       *Recovery // nil: off
@@ -43,6 +44,7 @@ func defaults() options {
 		maxNamespaces:  10_000,
 		maxRooms:       10_000,
 		requestTimeout: 5 * time.Second,
+		shutdownRate:   2000,
 	}
 }
 
@@ -58,7 +60,7 @@ func (o *options) validate() error {
 		return errors.New("socketeer: logger is nil")
 	case o.connectTimeout <= 0 || o.requestTimeout <= 0:
 		return errors.New("socketeer: timeouts must be positive")
-	case o.maxPending <= 0 || o.maxNamespaces < 0 || o.maxRooms < 0:
+	case o.maxPending <= 0 || o.maxNamespaces < 0 || o.maxRooms < 0 || o.shutdownRate < 0:
 		return errors.New("socketeer: limits must be positive")
 	}
 	return o.recovery.validate()
@@ -167,6 +169,13 @@ func WithSessionID(f func(*http.Request) (string, error)) Option {
 // WithRequestTimeout bounds requests to other nodes whose context has no
 // deadline. Default 5 s.
 func WithRequestTimeout(d time.Duration) Option { return func(o *options) { o.requestTimeout = d } }
+
+// WithShutdownRate sets how many connections a second [Server.Shutdown] closes
+// at least, however much time it has: a client that is gone sooner comes back
+// to the others sooner, and the server that takes this one's place starts
+// sooner. Default 2,000, which the clients' own delay spreads over a second; 0
+// takes all the time there is.
+func WithShutdownRate(perSecond int) Option { return func(o *options) { o.shutdownRate = perSecond } }
 
 // WithMaxRooms bounds how many rooms one socket can be in, its own id not
 // counted; see [ErrTooManyRooms]. Default 10,000; JavaScript has no bound.

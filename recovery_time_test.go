@@ -6,11 +6,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/socketeer-io/socketeer"
+	"github.com/socketeer-io/socketeer/adapter"
 	"github.com/socketeer-io/socketeer/protocol/eio"
 )
 
@@ -110,6 +112,63 @@ func TestRecoveryExpires(t *testing.T) {
 		}
 		if failed := srv.RecoveryStats().Failed; len(failed) != 1 {
 			t.Errorf("failed: %v", failed)
+		}
+	})
+}
+
+// slowToJoin is a cluster that takes its time to learn of rooms.
+type slowToJoin struct {
+	adapter.Memory
+	takes atomic.Int64 // time.Duration
+}
+
+type slowSpace struct {
+	adapter.Adapter
+	adapter.Log
+	takes *atomic.Int64
+}
+
+func (f *slowToJoin) Open(ctx context.Context, nsp string, local adapter.Local) (adapter.Adapter, error) {
+	a, err := f.Memory.Open(ctx, nsp, local)
+	if err != nil {
+		return nil, err
+	}
+	return slowSpace{a, a.(adapter.Log), &f.takes}, nil
+}
+
+func (a slowSpace) Join(ctx context.Context, _ string) error {
+	select {
+	case <-time.After(time.Duration(a.takes.Load())):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// The node that a client was on has just died: until that is known, it is asked
+// about the rooms, which takes longer than a request may otherwise.
+func TestRecoveryWaitsForTheDead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &slowToJoin{}
+		srv, err := socketeer.NewServer(socketeer.WithTransports("polling"), socketeer.WithPingInterval(time.Hour),
+			socketeer.WithAdapter(f), socketeer.WithRecovery(socketeer.Recovery{}))
+		must(t, err)
+		defer func() { must(t, srv.Close()) }()
+		srv.OnConnect(func(ctx context.Context, s *socketeer.Socket) error { return s.Join(ctx, "r") })
+		c := call(t, srv)
+		sid, pid, _ := c.connect("", "")
+		synctest.Wait()
+		must(t, srv.Emit("e"))
+		offset := c.offset()
+		s, ok := srv.Socket(sid)
+		if !ok {
+			t.Fatal("no socket")
+		}
+		s.Conn().Close()
+		f.takes.Store(int64(7 * time.Second))
+		c = call(t, srv)
+		if again, _, _ := c.connect(pid, offset); again != sid {
+			t.Errorf("it has not recovered: %+v", srv.RecoveryStats())
 		}
 	})
 }

@@ -26,7 +26,11 @@ func (l *local) Handle(m *adapter.Message) {
 	n := (*Namespace)(l)
 	switch m.Kind {
 	case adapter.Broadcast:
-		n.deliver(m, m.Offset)
+		offset := m.Offset
+		if n.out == nil { // nobody recovers here, though others may keep messages
+			offset = ""
+		}
+		n.deliver(m, offset)
 	case adapter.Join, adapter.Leave, adapter.Disconnect:
 		ctx, cancel := n.srv.bounded(context.Background())
 		done := n.carryOutInTurn(ctx, m)

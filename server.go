@@ -27,7 +27,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/socketeer-io/socketeer/adapter"
@@ -45,7 +44,8 @@ type Server struct {
 	engine   *engineio.Server
 	files    *clientFiles // nil when not served
 	pool     *pool
-	draining atomic.Bool
+	httpDone chan struct{} // closed with doneOnce
+	doneOnce sync.Once
 
 	keeper     *keeper // nil without recovery
 	recoveries recoveryCounts
@@ -69,7 +69,10 @@ func NewServer(opts ...Option) (*Server, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{o: o, pool: &pool{}, namespaces: map[string]*Namespace{}, opening: map[string]chan struct{}{}}
+	s := &Server{
+		o: o, pool: &pool{}, httpDone: make(chan struct{}),
+		namespaces: map[string]*Namespace{}, opening: map[string]chan struct{}{},
+	}
 	if node, ok := o.adapter.(adapter.Node); ok {
 		s.tag = node.Tag()
 	} else {
@@ -83,16 +86,6 @@ func NewServer(opts ...Option) (*Server, error) {
 	}
 	engine := o.engine
 	engine.Logger, engine.NodeTag, engine.AfterRead = o.logger, s.tag, s.pool.kick
-	allow := engine.AllowRequest
-	engine.AllowRequest = func(r *http.Request) error {
-		if s.draining.Load() {
-			return &engineio.Refusal{Message: "Server is shutting down"}
-		}
-		if allow != nil {
-			return allow(r)
-		}
-		return nil
-	}
 	var err error
 	if s.engine, err = engineio.NewServer(engine, s.accept); err != nil {
 		return nil, err
@@ -389,83 +382,4 @@ func randomID(n int) string {
 	b := make([]byte, n)
 	rand.Read(b) // never fails
 	return base64.RawURLEncoding.EncodeToString(b)
-}
-
-// Shutdown drains the server: it refuses new sessions at once, closes those it
-// has at an even pace over nine tenths of the time until ctx's deadline (over
-// WithRequestTimeout if it has none), so that they do not all come to the other
-// nodes at once, and then closes as Close does. When ctx is cancelled, the rest
-// is closed at once, and the context's cause returned.
-func (s *Server) Shutdown(ctx context.Context) error {
-	s.draining.Store(true)
-	window := s.o.requestTimeout
-	if deadline, ok := ctx.Deadline(); ok {
-		window = time.Until(deadline) * 9 / 10
-	}
-	err := s.pace(ctx, window)
-	if e := s.close(ctx); err == nil {
-		err = e
-	}
-	return err
-}
-
-// pace closes all connections, evenly over the window.
-func (s *Server) pace(ctx context.Context, window time.Duration) error {
-	conns := slices.Collect(s.engine.Conns())
-	if len(conns) == 0 {
-		return nil
-	}
-	start := time.Now()
-	t := time.NewTicker(10 * time.Millisecond)
-	defer t.Stop()
-	for done := 0; done < len(conns); {
-		due := len(conns)
-		if passed := time.Since(start); passed < window {
-			due = min(1+int(int64(len(conns))*int64(passed)/int64(window)), len(conns))
-		}
-		for ; done < due; done++ {
-			conns[done].CloseReason(engineio.ServerShutdown)
-		}
-		if done == len(conns) {
-			break
-		}
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-	return nil
-}
-
-// closeGrace is how long Close waits for handlers to return.
-const closeGrace = 5 * time.Second
-
-// Close disconnects everyone, as "server shutting down", waits up to five
-// seconds for handlers to return, and leaves the cluster. It is idempotent. Do
-// not call it from a handler.
-func (s *Server) Close() error {
-	s.draining.Store(true)
-	ctx, cancel := context.WithTimeout(context.Background(), closeGrace)
-	defer cancel()
-	return s.close(ctx)
-}
-
-func (s *Server) close(ctx context.Context) error {
-	err := s.engine.Close(ctx)
-	s.pool.close(ctx)
-	if s.keeper != nil {
-		s.keeper.close(ctx)
-	}
-	s.mu.Lock()
-	s.closed = true
-	namespaces := slices.Collect(maps.Values(s.namespaces))
-	clear(s.namespaces)
-	s.mu.Unlock()
-	for _, n := range namespaces {
-		if e := n.adapter.Close(); e != nil && err == nil {
-			err = e
-		}
-	}
-	return err
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -16,7 +17,7 @@ import (
 
 func TestShutdownIsPaced(t *testing.T) {
 	const clients = 10
-	n := start(t)
+	n := start(t, socketeer.WithShutdownRate(0))
 	ends := make(chan time.Time, clients)
 	n.OnConnect(func(_ context.Context, s *sock) error {
 		s.OnDisconnect(func(_ context.Context, reason string) {
@@ -49,9 +50,75 @@ func TestShutdownIsPaced(t *testing.T) {
 			t.Errorf("client %d was closed after %v, not before %v", i, d, due)
 		}
 	}
-	if status, _ := get(t, n.url+"/socket.io/?EIO=4&transport=polling", nil); status != http.StatusForbidden {
+	if status, _ := get(t, n.url+"/socket.io/?EIO=4&transport=polling", nil); status != http.StatusServiceUnavailable {
 		t.Errorf("a new session after Shutdown: %d", status)
 	}
+}
+
+func TestShutdownRate(t *testing.T) {
+	const clients = 30
+	n := start(t, socketeer.WithShutdownRate(100))
+	for range clients {
+		client(t, n, "/")
+	}
+	c, cancel := context.WithTimeout(t.Context(), time.Hour)
+	defer cancel()
+	began := time.Now()
+	done := make(chan error, 1)
+	go func() { done <- n.Shutdown(c) }()
+	must(t, recv(t, "the end of Shutdown", done))
+	if d := time.Since(began); d < (clients-1)*10*time.Millisecond {
+		t.Errorf("%d clients were closed within %v", clients, d)
+	}
+}
+
+// Who is on polling is closed first, and told; nobody needs the listener then,
+// though WebSockets are left.
+func TestShutdownLeavesHTTP(t *testing.T) {
+	n := start(t, socketeer.WithShutdownRate(0))
+	polling := n.url + "/socket.io/?EIO=4&transport=polling"
+	for range 3 {
+		client(t, n, "/")
+	}
+	status, hello := get(t, polling, nil)
+	_, rest, ok := strings.Cut(hello, `"sid":"`)
+	sid, _, _ := strings.Cut(rest, `"`)
+	if status != http.StatusOK || !ok {
+		t.Fatalf("%d %s", status, hello)
+	}
+	c, cancel := context.WithTimeoutCause(t.Context(), time.Hour, errors.New("too late"))
+	why := errors.New("seen enough")
+	stop, cut := context.WithCancelCause(c)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- n.Shutdown(stop) }()
+	until(t, "new sessions are refused", func() bool {
+		status, body := get(t, polling, nil)
+		return status == http.StatusServiceUnavailable && strings.Contains(body, "Server is shutting down")
+	})
+	select {
+	case <-n.HTTPDone():
+		t.Error("a client on polling has not been told")
+	default:
+	}
+	if status, body := get(t, polling+"&sid="+sid, nil); status != http.StatusOK || body != "1" {
+		t.Errorf("the last poll: %d %s", status, body)
+	}
+	recv(t, "the end of HTTP", n.HTTPDone())
+	if left := n.Engine().Count(); left != 3 {
+		t.Errorf("%d clients are left", left)
+	}
+	cut(why)
+	if err := recv(t, "the end of Shutdown", done); !errors.Is(err, why) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestCloseLeavesHTTP(t *testing.T) {
+	n := start(t)
+	client(t, n, "/")
+	must(t, n.Close())
+	recv(t, "the end of HTTP", n.HTTPDone())
 }
 
 func TestShutdownIsCutShort(t *testing.T) {
@@ -65,7 +132,7 @@ func TestShutdownIsCutShort(t *testing.T) {
 	go func() { done <- n.Shutdown(c) }()
 	until(t, "it refuses new sessions", func() bool {
 		status, _ := get(t, n.url+"/socket.io/?EIO=4&transport=polling", nil)
-		return status == http.StatusForbidden
+		return status == http.StatusServiceUnavailable
 	})
 	cancel(why)
 	if err := recv(t, "the end of Shutdown", done); !errors.Is(err, why) {

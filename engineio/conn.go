@@ -88,6 +88,7 @@ type Conn struct {
 
 	mu       sync.Mutex // guards the rest
 	state    uint8
+	leaving  bool // closing, and the session is told when the client has gone
 	flush    uint8
 	corks    uint16
 	pauses   uint16
@@ -117,6 +118,14 @@ func (c *Conn) Transport() string {
 		return polling_
 	}
 	return websocket
+}
+
+// NeedsHTTP reports whether the client is on polling, and has requests to come:
+// until it has been told when the connection was closed here.
+func (c *Conn) NeedsHTTP() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ws == nil && c.state != stateClosed
 }
 
 // Buffered returns how many bytes wait to be written.
@@ -300,9 +309,14 @@ func (c *Conn) resumed() <-chan struct{} {
 func (c *Conn) CloseAfter(d time.Duration) {
 	at := time.Now().Add(d)
 	c.mu.Lock()
-	c.closeBy = c.srv.since(at)
+	open := c.state == stateOpen
+	if open {
+		c.closeBy = c.srv.since(at)
+	}
 	c.mu.Unlock()
-	c.srv.wheel.sooner(c, at)
+	if open {
+		c.srv.wheel.sooner(c, at)
+	}
 }
 
 // Keep cancels CloseAfter.
@@ -323,6 +337,32 @@ func (c *Conn) CloseReason(reason Reason) {
 	c.end(reason, nil, wsconn.CloseNoStatus)
 }
 
+// SendAway is CloseReason(ServerShutdown) that loses nothing of what the client
+// sends until it knows of the end: the session gets it, and is closed when the
+// client has gone, after two seconds at the latest on WebSocket, and with its
+// next poll otherwise. Nothing can be sent to it meanwhile.
+func (c *Conn) SendAway() {
+	c.mu.Lock()
+	if c.state != stateOpen {
+		c.mu.Unlock()
+		return
+	}
+	c.leaving = true
+	c.sayGoodbye(wsconn.CloseNoStatus)
+}
+
+// left tells the session of a connection that is leaving that nothing more
+// comes.
+func (c *Conn) left() {
+	c.mu.Lock()
+	leaving := c.leaving
+	c.leaving = false
+	c.mu.Unlock()
+	if leaving {
+		c.ended(ServerShutdown, nil)
+	}
+}
+
 // How long a connection that was closed here may take to go away.
 const (
 	lingerWebSocket = 2 * time.Second
@@ -337,6 +377,13 @@ func (c *Conn) end(reason Reason, err error, code int) {
 		c.mu.Unlock()
 		return
 	}
+	c.sayGoodbye(code)
+	c.ended(reason, err)
+}
+
+// sayGoodbye makes the connection closing, queues what tells the client, and
+// releases c.mu.
+func (c *Conn) sayGoodbye(code int) {
 	c.state = stateClosing
 	linger := lingerWebSocket
 	if c.ws == nil {
@@ -350,7 +397,6 @@ func (c *Conn) end(reason Reason, err error, code int) {
 		m = rawFrame(wsconn.AppendClose(nil, code, ""))
 	}
 	c.push(m)
-	c.ended(reason, err)
 }
 
 // fail ends the connection at once: the peer is gone, or not worth a word.
@@ -363,6 +409,7 @@ func (c *Conn) fail(reason Reason, err error) {
 	if wasOpen {
 		c.ended(reason, err)
 	}
+	c.left()
 }
 
 // destroy frees everything and releases c.mu. It reports false when that had

@@ -73,8 +73,19 @@ func mismatch(got, want string) *ConnectionError {
 		Err: fmt.Errorf("%s request for a session on %s", got, want)}
 }
 
+const shutting = "SHUTTING_DOWN"
+
 func shuttingDown() *ConnectionError {
-	return &ConnectionError{Code: Forbidden, Name: "SHUTTING_DOWN", Err: &Refusal{Message: "Server is shutting down"}}
+	return &ConnectionError{Code: Forbidden, Name: shutting, Err: &Refusal{Message: "Server is shutting down"}}
+}
+
+// status returns the HTTP status of the refusal: usual, unless it is that the
+// server drains.
+func (e *ConnectionError) status(usual int) int {
+	if e.Name == shutting {
+		return http.StatusServiceUnavailable
+	}
+	return usual
 }
 
 // refused tells the application.
@@ -87,7 +98,9 @@ func (s *Server) refused(r *http.Request, e *ConnectionError) {
 }
 
 // refuse answers a request that is not accepted, as the JavaScript server
-// does: JSON for polling, a bare text for WebSocket.
+// does: JSON for polling, a bare text for WebSocket. A server that drains
+// answers 503, and closes the HTTP connection: the next request on it would
+// come here again.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, e *ConnectionError) {
 	s.refused(r, e)
 	message := e.Code.String()
@@ -96,18 +109,20 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, e *ConnectionErr
 		message = refusal.Message
 	}
 	h := w.Header()
-	if isUpgrade(r) {
+	if isUpgrade(r) || s.draining.Load() {
 		h.Set("Connection", "close")
+	}
+	if isUpgrade(r) {
 		h.Set("Content-Type", "text/html")
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Content-Length", strconv.Itoa(len(message)))
-		w.WriteHeader(http.StatusBadRequest)
+		w.WriteHeader(e.status(http.StatusBadRequest))
 		_, _ = io.WriteString(w, message)
 		return
 	}
 	status := http.StatusBadRequest
 	if e.Code == Forbidden {
-		status = http.StatusForbidden
+		status = e.status(http.StatusForbidden)
 	}
 	body, err := json.Marshal(struct {
 		Code    Code   `json:"code"`

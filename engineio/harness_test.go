@@ -165,6 +165,7 @@ type answer struct {
 	status int
 	body   string
 	header http.Header
+	last   bool // the server closes the HTTP connection
 }
 
 func (a answer) is(t testing.TB, status int, body string) {
@@ -192,7 +193,7 @@ func (s *server) do(method, query, body string, header ...string) (answer, error
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
-	return answer{resp.StatusCode, string(b), resp.Header}, err
+	return answer{resp.StatusCode, string(b), resp.Header, resp.Close}, err
 }
 
 func (s *server) must(method, query, body string, header ...string) answer {

@@ -139,6 +139,9 @@ func (c *Conn) respond(w http.ResponseWriter, r *http.Request, msgs []*Message) 
 	h := w.Header()
 	h.Set("Content-Type", "text/plain; charset=UTF-8")
 	h.Set("Cache-Control", "no-store")
+	if c.srv.draining.Load() && !c.NeedsHTTP() {
+		h.Set("Connection", "close") // the client's next request is for another server
+	}
 	c.srv.headers(h, r, false)
 	if compress {
 		body = c.srv.compress(h, r, body)
@@ -164,7 +167,7 @@ func (c *Conn) servePost(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
 	p := c.poll
 	switch {
-	case c.state != stateOpen:
+	case c.state != stateOpen && !c.leaving:
 		c.mu.Unlock()
 		c.srv.refuse(w, r, unknownSID(c.id))
 		return

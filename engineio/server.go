@@ -52,6 +52,7 @@ type Server struct {
 	count    atomic.Int64
 	serial   atomic.Uint32
 	stats    stats
+	draining atomic.Bool // no new sessions
 	closed   atomic.Bool // set under mu
 
 	mu         sync.Mutex
@@ -125,11 +126,17 @@ func (s *Server) Conns() iter.Seq[*Conn] {
 	}
 }
 
+// Drain refuses new sessions from now on, with status 503, by which load
+// balancers know to take another server. Sessions that are there go on; every
+// one is among those that Conns yields now.
+func (s *Server) Drain() { s.draining.Store(true) }
+
 // Close refuses new sessions, ends all others as ServerShutdown and waits,
 // until ctx ends, for their goroutines; then it cuts what is left. It is
 // idempotent.
 func (s *Server) Close(ctx context.Context) error {
 	s.mu.Lock()
+	s.draining.Store(true)
 	first := s.closed.CompareAndSwap(false, true)
 	s.mu.Unlock()
 	for c := range s.Conns() {
@@ -342,7 +349,7 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request, q query) {
 // admit says whether a session may be opened, and its id.
 func (s *Server) admit(r *http.Request, q query) (id string, e *ConnectionError) {
 	switch {
-	case s.closed.Load():
+	case s.draining.Load():
 		return "", shuttingDown()
 	case r.Method != http.MethodGet:
 		return "", &ConnectionError{Code: BadHandshakeMethod, Err: errors.New(r.Method)}
@@ -412,7 +419,7 @@ func (s *Server) open(r *http.Request, q query, id string, ws *wsconn.Accepted) 
 	c.out.push(hello)
 	c.begin()
 	if !s.remember(c) {
-		err := fmt.Errorf("socketeer: server is closed, or session id %q is in use", id)
+		err := fmt.Errorf("socketeer: server takes no more sessions, or session id %q is in use", id)
 		c.fail(ServerShutdown, err)
 		return nil, err
 	}
@@ -453,8 +460,8 @@ func (s *Server) remember(c *Conn) bool {
 	shard := s.shardOf(c.id)
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
-	if _, taken := shard.m[c.id]; taken || s.closed.Load() {
-		return false // Close does not see what comes after it
+	if _, taken := shard.m[c.id]; taken || s.draining.Load() {
+		return false // who drains does not see what comes after that
 	}
 	shard.m[c.id] = c
 	s.count.Add(1)

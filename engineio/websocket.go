@@ -90,6 +90,7 @@ func (r *reader) Ended(err error) (linger bool) {
 	var ce *wsconn.CloseError
 	switch {
 	case closing: // a violation, or the close, of which the client is being told
+		c.left()
 	case !errors.As(err, &ce):
 		c.fail(TransportClose, err)
 		return false

@@ -3,13 +3,17 @@ package queue
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/redis/rueidis"
+
+	"github.com/socketeer-io/socketeer/internal/redislink"
 )
 
 // Defaults of [Options].
@@ -19,6 +23,10 @@ const (
 	DefaultMaxDead    = 10_000
 	DefaultMaxPayload = 1 << 20
 )
+
+// answerTime bounds how long Redis may take to answer a command that does not
+// wait for anything, on a connection by URL.
+const answerTime = 10 * time.Second
 
 // maxName bounds the names of queues, groups and events, in bytes.
 const maxName = 128
@@ -37,10 +45,16 @@ var (
 type Options struct {
 	// Client is a connection to Redis that the application has, and closes.
 	Client rueidis.Client
-	// URL of Redis, such as "redis://user:pw@host:6379/0", by rueidis.ParseURL:
-	// rediss:// is with TLS; ?addr=host2:6379 adds a node of a cluster;
-	// ?master_set=name means sentinels.
+	// URL of Redis.
+	//
+	//	redis://user:password@host:6379/0      rediss:// for TLS
+	//	redis://host1:6379,host2:6379          nodes of a Redis Cluster
+	//	unix://user:password@/run/redis.sock?db=0
+	//	redis-sentinel://user:password@host1:26379,host2:26379/mymaster?db=0
 	URL string
+	// TLS configures rediss:// connections by URL. Default: the system's
+	// certificate authorities.
+	TLS *tls.Config
 	// Prefix of the keys. Default "socketeer".
 	Prefix string
 	// MaxLen is how many jobs a queue holds at most, those being handled
@@ -88,8 +102,8 @@ type Queue struct {
 }
 
 // New connects to Redis, or takes over the application's connection. The ctx
-// bounds a connection made by URL. Errors: the options; Redis being out of
-// reach.
+// bounds a connection made by URL. Errors: the options, and in one line what to
+// check when Redis cannot be reached or does not let us in.
 func New(ctx context.Context, o Options) (*Queue, error) {
 	o, err := o.withDefaults()
 	if err != nil {
@@ -97,7 +111,7 @@ func New(ctx context.Context, o Options) (*Queue, error) {
 	}
 	q := &Queue{o: o, log: o.Logger, redis: o.Client}
 	if q.redis == nil {
-		if q.redis, err = dial(ctx, o.URL); err != nil {
+		if q.redis, err = dial(ctx, &o); err != nil {
 			return nil, err
 		}
 		q.own = true
@@ -105,35 +119,14 @@ func New(ctx context.Context, o Options) (*Queue, error) {
 	return q, nil
 }
 
-func dial(ctx context.Context, url string) (rueidis.Client, error) {
-	ro, err := rueidis.ParseURL(url)
+func dial(ctx context.Context, o *Options) (rueidis.Client, error) {
+	c, err := redislink.Dial(ctx, redislink.Options{
+		URLs: []string{o.URL}, TLS: o.TLS, ClientName: "socketeer-queue", PublishTimeout: answerTime,
+	})
 	if err != nil {
-		return nil, errors.New("socketeer: queue: the URL of Redis is not valid") // it may hold a password
+		return nil, fmt.Errorf("socketeer: queue: %w", err)
 	}
-	ro.DisableCache = true
-	type result struct {
-		c   rueidis.Client
-		err error
-	}
-	done := make(chan result, 1)
-	go func() {
-		c, err := rueidis.NewClient(ro)
-		done <- result{c, err}
-	}()
-	select {
-	case r := <-done:
-		if r.err != nil {
-			return nil, fmt.Errorf("socketeer: queue: no connection to Redis: %w", r.err)
-		}
-		return r.c, nil
-	case <-ctx.Done():
-		go func() {
-			if r := <-done; r.c != nil {
-				r.c.Close()
-			}
-		}()
-		return nil, fmt.Errorf("socketeer: queue: no connection to Redis: %w", context.Cause(ctx))
-	}
+	return c, nil
 }
 
 // Close closes the connection, if New made it. End the calls of Consume

@@ -17,7 +17,11 @@ import (
 	"github.com/socketeer-io/socketeer/queue"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// The client of a Redis Cluster closes connections to nodes that it does not
+	// use any more after some seconds.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*clusterClient)._refresh.func2"))
+}
 
 // patience is how long anything may take that must happen.
 const patience = 30 * time.Second

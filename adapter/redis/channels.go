@@ -1,9 +1,6 @@
 package redis
 
-import (
-	"strings"
-	"unicode/utf16"
-)
+import "strings"
 
 // channels makes the names of one cluster's channels. All but those of Go nodes
 // are those of Node.js:
@@ -54,17 +51,3 @@ func (c channels) idPattern(nsp, tag string) string {
 // ownID reports whether a room is the id of a socket of the node with tag, or
 // could be: the pattern covers it.
 func ownID(room, tag string) bool { return len(room) == idLen && strings.HasPrefix(room, tag) }
-
-// private reports whether Node.js takes a room for that of a single socket when
-// it publishes: its length, in the units that JavaScript counts, is that of an
-// id.
-func private(room string) bool {
-	if len(room) < idLen {
-		return false
-	}
-	n := 0
-	for _, r := range room {
-		n += max(1, utf16.RuneLen(r))
-	}
-	return n == idLen
-}

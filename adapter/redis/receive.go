@@ -2,6 +2,7 @@ package redis
 
 import (
 	"github.com/socketeer-io/socketeer/adapter/internal/lane"
+	"github.com/socketeer-io/socketeer/internal/nodewire"
 	"github.com/socketeer-io/socketeer/internal/redislink"
 )
 
@@ -36,7 +37,7 @@ func (c *Cluster) receive(m redislink.Message) {
 			c.count.received.Add(1)
 			// Nobody is in the room any more: the subscription is about to end.
 			// (The room of a socket is not one that the namespace tells of.)
-			if to.room != "" && !private(to.room) && to.space.rooms.Empty(to.room) {
+			if to.room != "" && !nodewire.PrivateRoom(to.room) && to.space.rooms.Empty(to.room) {
 				c.count.filtered.Add(1)
 				continue
 			}

@@ -48,7 +48,7 @@ func (w *sharded) ownChannel(room string) bool {
 	case DynamicPrivate:
 		return true
 	}
-	return !private(room)
+	return !nodewire.PrivateRoom(room)
 }
 
 // channel is where a message is published: what wants acknowledgements goes to

@@ -82,7 +82,7 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 	c.node.Watch(c.dead.note)
 	if c.link, err = redislink.Open(ctx, redislink.Options{
 		URLs: o.URLs, TLS: o.TLS, Prefix: o.ChannelPrefix, Logger: c.log, Receive: c.receive,
-		BacklogBytes: o.BacklogBytes, PublishTimeout: o.PublishTimeout, ProbeInterval: o.ProbeInterval,
+		BacklogBytes: o.BacklogBytes, PublishTimeout: min(o.PublishTimeout, redislink.DefaultPublishTimeout), ProbeInterval: o.ProbeInterval,
 	}); err != nil {
 		return nil, err
 	}

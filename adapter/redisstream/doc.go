@@ -17,9 +17,10 @@
 // question of a Go node names the last entry that its node has written; Go
 // nodes read up to there before they answer.
 //
-// Reading goes on after every outage where it ended, so an outage of the network
-// loses nothing that was written. What cannot be written within PublishTimeout
-// is dropped and counted. Node.js peers do not confirm joins, leaves and
+// Reading goes on after every outage where it ended. Writing is repeated until
+// Redis answers, and a script sees to it that nothing is written twice. So an
+// outage of Redis or of the network loses nothing, unless it lasts longer than
+// PublishTimeout or fills BacklogBytes: that is dropped and counted. Node.js peers do not confirm joins, leaves and
 // disconnects; for Go nodes the calls return when these have been done.
 //
 // # What is kept
@@ -42,5 +43,6 @@
 // The stream "socket.io", sessions "sio:session:<pid>", channels
 // "socket.io#<namespace>#..." and "socket.io-socketeer-members": formats and
 // defaults are those of the adapter for Node.js. Entries of Go nodes have one
-// more field, "seq".
+// more field, "seq"; the newest of a node is kept at "{socket.io}-seq-<uid>" for
+// as long as writes may be repeated.
 package redisstream

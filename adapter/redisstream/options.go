@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 )
 
@@ -18,7 +19,7 @@ const (
 	DefaultReadCount        = 100
 	DefaultBlockTime        = 5 * time.Second
 	DefaultKeepTimeout      = time.Second
-	DefaultPublishTimeout   = 2 * time.Second
+	DefaultPublishTimeout   = 30 * time.Second
 	DefaultHistoryBytes     = 16 << 20
 	DefaultBacklogBytes     = 64 << 20
 )
@@ -76,7 +77,8 @@ type Options struct {
 	// 1 s.
 	KeepTimeout time.Duration
 	// PublishTimeout is how long a message to other nodes may wait while Redis
-	// is away, until it is dropped. Default 2 s.
+	// is away, until it is dropped: shorter outages lose nothing. Questions,
+	// which do not go through the stream, wait for at most 2 s. Default 30 s.
 	PublishTimeout time.Duration
 	// HistoryBytes bounds what each namespace keeps in memory of what was read,
 	// for clients that come back. Others need Redis. Default 16 MiB.
@@ -109,6 +111,8 @@ func (o Options) withDefaults() (Options, error) {
 	switch {
 	case len(o.URLs) == 0:
 		return o, errors.New("socketeer: redis streams options: no URL")
+	case strings.ContainsAny(o.StreamName, "{}") && !tagged(o.StreamName):
+		return o, fmt.Errorf("socketeer: redis streams options: the stream name %q has braces that are no hash tag", o.StreamName)
 	case o.StreamCount < 1 || o.StreamCount > 1024:
 		return o, fmt.Errorf("socketeer: redis streams options: %d streams are not 1 to 1024", o.StreamCount)
 	case o.ReadCount < 1 || o.ReadCount > 10_000:

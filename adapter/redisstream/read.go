@@ -32,8 +32,9 @@ type reader struct {
 	s *stream
 
 	// The goroutine's own.
-	place place
-	check time.Time // when to look for what was trimmed
+	place   place
+	check   time.Time         // when to look for what was trimmed
+	numbers map[string]uint64 // of the newest entry of each Go node; nil at first
 
 	mu      sync.Mutex
 	last    offset        // of the newest entry that has been handed on
@@ -132,6 +133,27 @@ func (r *reader) command() rueidis.Completed {
 	return r.s.redis.B().Arbitrary("XREAD").Args("COUNT", strconv.Itoa(r.s.o.ReadCount),
 		"BLOCK", strconv.FormatInt(r.s.o.BlockTime.Milliseconds(), 10), "STREAMS").
 		Keys(r.s.name).Args(r.place.last.String()).Blocking()
+}
+
+// maxNumbers bounds the nodes whose numbers are remembered.
+const maxNumbers = 4096
+
+// again reports whether an entry of a Go node has been read before. That happens
+// when Redis lost it, and with it that it was written, before the node heard
+// that it was: a server that came back empty, or a replica that took over.
+func (r *reader) again(uid, seq string) bool {
+	n, err := strconv.ParseUint(seq, 36, 64)
+	if err != nil { // of Node.js
+		return false
+	}
+	if n <= r.numbers[uid] {
+		return true
+	}
+	if r.numbers == nil || len(r.numbers) >= maxNumbers {
+		r.numbers = make(map[string]uint64)
+	}
+	r.numbers[uid] = n
+	return false
 }
 
 // maxCheck is how often a reader looks that is not behind.

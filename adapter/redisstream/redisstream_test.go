@@ -17,7 +17,9 @@ import (
 func TestMain(m *testing.M) {
 	// Five seconds after a cluster's topology has changed rueidis closes the
 	// connections that are not needed any more, even if the client is closed.
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*clusterClient)._refresh.func2"))
+	// And within a second it looks at the topology.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*clusterClient)._refresh.func2"),
+		goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*call).DelayDo.func1"))
 }
 
 // patience is how long anything may take that must happen.
@@ -118,6 +120,21 @@ func TestCluster(t *testing.T) {
 			conform(t, o)
 		})
 	}
+	t.Run("names", func(t *testing.T) {
+		for _, name := range []string{"{tag}x", "x{tag}", "{a}{b}", "{a{b}"} {
+			s := attach(t, start(t, redisstream.Options{URLs: c.URLs(), StreamName: name}), "/")
+			s.emit("hello")
+			if s.offsetOf("hello") == "" {
+				t.Errorf("%s: not kept", name)
+			}
+		}
+		for _, name := range []string{"{}x", "x}", "{x", "{}{x}"} {
+			if c, err := redisstream.Start(patient(t), redisstream.Options{URLs: c.URLs(), StreamName: name}); err == nil {
+				t.Errorf("%s: no error", name)
+				c.Close(patient(t))
+			}
+		}
+	})
 	t.Run("log", func(t *testing.T) {
 		conformLog(t, redisstream.Options{URLs: c.URLs(), StreamCount: 3, StreamName: "logs", ChannelPrefix: "logs"}, nil)
 	})

@@ -24,6 +24,7 @@ type Stats struct {
 	ReadErrors uint64 // failed reads; they are repeated
 	Malformed  uint64 // entries and messages that cannot be decoded
 	Overtaken  uint64 // requests carried out before what was sent before them
+	Repeated   uint64 // entries that came again, after Redis had lost them, and were ignored
 
 	Drops Drops
 
@@ -34,14 +35,15 @@ type Stats struct {
 // Drops counts messages that did not go to other nodes, by reason.
 type Drops struct {
 	Backlog uint64 // too much was waiting
-	Late    uint64 // waited for Redis for too long
-	Lost    uint64 // sent when the connection broke: perhaps written
-	Refused uint64 // Redis answered with an error
+	Late    uint64 // waited for Redis for longer than PublishTimeout
+	Lost    uint64 // the same, and was sent without an answer: perhaps written
+	Refused uint64 // the same, and Redis answered with errors
 }
 
 type counters struct {
 	written, read, kept, unkept, replayed, scans, ends atomic.Uint64
 	gaps, missed, readErrors, malformed, overtaken     atomic.Uint64
+	repeated                                           atomic.Uint64
 	backlog, late, lost, refused                       atomic.Uint64
 }
 
@@ -52,7 +54,7 @@ func (c *Cluster) Stats() Stats {
 		Written: n.written.Load(), Read: n.read.Load(),
 		Kept: n.kept.Load(), Unkept: n.unkept.Load(), Replayed: n.replayed.Load(), Scans: n.scans.Load(), Ends: n.ends.Load(),
 		Gaps: n.gaps.Load(), Missed: n.missed.Load(),
-		ReadErrors: n.readErrors.Load(), Malformed: n.malformed.Load(), Overtaken: n.overtaken.Load(),
+		ReadErrors: n.readErrors.Load(), Malformed: n.malformed.Load(), Overtaken: n.overtaken.Load(), Repeated: n.repeated.Load(),
 		Drops: Drops{Backlog: n.backlog.Load(), Late: n.late.Load(), Lost: n.lost.Load(), Refused: n.refused.Load()},
 		Peers: c.node.Stats(), Link: c.link.Stats(),
 	}

@@ -91,6 +91,10 @@ func (s *stream) entry(id offset, e rueidis.XRangeEntry) {
 		}
 		return
 	}
+	if f["type"] != gapType && s.read.again(uid, f[fieldSeq]) {
+		s.count.repeated.Add(1)
+		return
+	}
 	ns := s.c.lookup(nsp)
 	if own {
 		s.ownEntry(ns, id, e)

@@ -1,12 +1,10 @@
 package redisstream
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
-	"strconv"
 	"sync"
 	"time"
 
@@ -31,9 +29,12 @@ var (
 	errClosed  = fmt.Errorf("socketeer: redis streams: %w", net.ErrClosed)
 )
 
+// maxAttempt bounds the wait for the answer to one write, which is repeated.
+const maxAttempt = 2 * time.Second
+
 // writer appends entries to one stream, in order: callers queue, its goroutine
-// writes what has queued and waits for the answers. An entry is written at most
-// once.
+// writes what has queued and waits for the answer, and tries again until there
+// is one or PublishTimeout has passed. An entry is in the stream at most once.
 type writer struct {
 	s    *stream
 	wake chan struct{} // capacity 1
@@ -55,9 +56,19 @@ type write struct {
 	seq    uint64
 	at     time.Time
 	must   bool              // tried until it succeeds: a marker of a gap
+	fate   fate              // what has become of it so far
 	void   *bool             // guarded by writer.mu: a newer marker makes this one useless
 	fence  func(last string) // instead of an entry: called when all before is written or given up
 }
+
+// fate says why an entry is not known to be written.
+type fate uint8
+
+const (
+	untried fate = iota
+	unsure       // sent, and no answer came
+	refused      // Redis answered with an error
+)
 
 // push queues an entry and returns its number. Under the lock, before anybody
 // else can queue, it calls noted.
@@ -139,7 +150,7 @@ func (w *writer) take() (batch, late []write, closed bool) {
 		case it.fence != nil:
 			batch = append(batch, it)
 			clear(w.items[:n])
-			w.items = w.items[n:]
+			w.items, w.busy = w.items[n:], true
 			return batch, late, w.closed
 		case it.void != nil && *it.void:
 		case !it.must && it.at.Before(expired):
@@ -163,7 +174,7 @@ func (w *writer) run(ctx context.Context) {
 	pause := minPause
 	for {
 		batch, late, closed := w.take()
-		w.s.count.late.Add(uint64(len(late)))
+		w.giveUp(late)
 		if len(batch) == 0 {
 			if len(late) > 0 {
 				continue
@@ -185,7 +196,21 @@ func (w *writer) run(ctx context.Context) {
 		if !sleep(ctx, jitter(pause)) {
 			return
 		}
-		pause = min(2*pause, w.s.o.PublishTimeout/2)
+		pause = min(2*pause, maxAttempt/2)
+	}
+}
+
+// giveUp counts what has waited too long.
+func (w *writer) giveUp(late []write) {
+	for _, it := range late {
+		switch it.fate {
+		case untried:
+			w.s.count.late.Add(1)
+		case unsure:
+			w.s.count.lost.Add(1)
+		case refused:
+			w.s.count.refused.Add(1)
+		}
 	}
 }
 
@@ -198,67 +223,51 @@ func (w *writer) wait(ctx context.Context) bool {
 	}
 }
 
-// write writes a batch. Markers that were not written go back to the front.
-func (w *writer) write(ctx context.Context, batch []write) (failure error) {
-	ask, cancel := context.WithTimeout(ctx, w.s.o.PublishTimeout)
+// write writes a batch. If that fails it goes back to the front: it is not
+// known what of it has been written, and the next time tells.
+func (w *writer) write(ctx context.Context, batch []write) error {
+	ask, cancel := context.WithTimeout(ctx, min(maxAttempt, w.s.o.PublishTimeout))
 	defer cancel()
+	entries := batch
 	fence := batch[len(batch)-1].fence
 	if fence != nil {
-		batch = batch[:len(batch)-1]
+		entries = batch[:len(batch)-1]
 	}
-	commands := make(rueidis.Commands, len(batch))
-	for i, it := range batch {
-		commands[i] = w.command(it)
-	}
-	var again []write
 	last := ""
-	var results []rueidis.RedisResult
-	if len(commands) > 0 {
-		results = w.s.redis.DoMulti(ask, commands...)
-	}
-	for i, r := range results {
-		it := batch[i]
-		err := r.Error()
-		switch {
-		case err == nil:
-			w.s.count.written.Add(1)
-			last, _ = r.ToString()
-		case it.must:
-			again = append(again, it)
-		case r.NonRedisError() != nil:
-			w.s.count.lost.Add(1)
-		default:
-			w.s.count.refused.Add(1)
-		}
-		if err != nil {
-			failure = err
-		}
+	var err error
+	if len(entries) > 0 {
+		keys := []string{w.s.name, numberKey(w.s.name, w.s.c.uid)}
+		last, err = appendScript.Exec(ask, w.s.redis, keys, appendArgs(w.s.o, entries)).ToString()
 	}
 	w.mu.Lock()
-	w.last = cmp.Or(last, w.last)
-	if len(again) > 0 {
-		for _, it := range again {
-			w.bytes += it.size
-		}
-		w.items = append(again, w.items...)
+	if err != nil {
+		w.putBack(batch, err)
+		w.mu.Unlock()
+		return err
+	}
+	if last != "" {
+		w.last = last
 	}
 	last = w.last
 	w.mu.Unlock()
+	w.s.count.written.Add(uint64(len(entries)))
 	if fence != nil {
 		fence(last)
 	}
-	return failure
+	return nil
 }
 
-func (w *writer) command(it write) rueidis.Completed {
-	args := make([]string, 0, len(it.fields)+6)
-	if w.s.o.MaxLen > 0 {
-		args = append(args, "MAXLEN", "~", strconv.Itoa(w.s.o.MaxLen))
+// putBack has a batch be the next again. With mu held.
+func (w *writer) putBack(batch []write, err error) {
+	what := unsure
+	if _, ok := rueidis.IsRedisErr(err); ok {
+		what = refused
 	}
-	args = append(args, "*")
-	args = append(args, it.fields...)
-	args = append(args, fieldSeq, strconv.FormatUint(it.seq, 36))
-	return w.s.redis.B().Arbitrary("XADD").Keys(w.s.name).Args(args...).Build()
+	for i := range batch {
+		batch[i].fate = max(batch[i].fate, what)
+		w.bytes += batch[i].size
+	}
+	w.items = append(batch, w.items...)
 }
 
 // close lets run end when nothing waits any more.

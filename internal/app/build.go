@@ -31,6 +31,7 @@ func (n *Node) build() error {
 		socketeer.WithPingInterval(e.PingInterval), socketeer.WithPingTimeout(e.PingTimeout),
 		socketeer.WithMaxPayload(e.MaxPayload), socketeer.WithSendBuffer(int(e.SendBuffer)),
 	}
+	opts = append(opts, socketeer.WithShutdownRate(n.cfg.DrainRate))
 	if e.Recovery > 0 {
 		opts = append(opts, socketeer.WithRecovery(socketeer.Recovery{MaxDisconnection: e.Recovery}))
 	}

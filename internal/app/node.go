@@ -122,17 +122,51 @@ func (n *Node) AdminAddr() string { return n.adminAddr }
 // Failed yields an error when a listener gives up.
 func (n *Node) Failed() <-chan error { return n.failed }
 
-// Stop drains the node: it is not ready any more, its clients are sent away at
-// an even pace, and it leaves the cluster. When ctx ends, the rest is cut, and
-// its cause returned.
+// StopTime is how long Stop may take with this configuration: the time to give
+// its context.
+func StopTime(cfg config.Config) time.Duration { return cfg.DrainDelay + max(cfg.Drain, time.Second) }
+
+// Stop drains the node: it says that it is not ready any more, and after
+// DrainDelay refuses new sessions and sends its clients away at an even pace,
+// until shortly before ctx's deadline at most. It stops listening as soon as no
+// client needs that, and in the end leaves the cluster. When ctx ends, the rest
+// is cut, and its cause returned.
 func (n *Node) Stop(ctx context.Context) error {
-	n.phase.Store(int32(draining))
-	n.members.SetState(cluster.Draining)
-	n.log.Info("draining", "connections", n.io.Engine().Count())
-	err := n.io.Shutdown(ctx)
+	var err error
+	if phase(n.phase.Swap(int32(draining))) == running {
+		n.members.SetState(cluster.Draining)
+		n.log.Info("draining", "connections", n.io.Engine().Count())
+		err = n.tellBalancers(ctx)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	n.serving.Go(func() { n.stopListening(ctx) })
+	err = errors.Join(err, n.io.Shutdown(ctx))
+	cancel()
 	err = errors.Join(err, n.cut())
 	n.log.Info("stopped")
 	return err
+}
+
+// tellBalancers waits until those who ask for readiness will have done so.
+func (n *Node) tellBalancers(ctx context.Context) error {
+	t := time.NewTimer(n.cfg.DrainDelay)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// stopListening closes the public listener when only WebSockets are left, and
+// lets the requests that are under way end until ctx does.
+func (n *Node) stopListening(ctx context.Context) {
+	select {
+	case <-n.io.HTTPDone():
+	case <-ctx.Done():
+	}
+	_ = n.public.Shutdown(ctx) // an error says that ctx has ended: cut does the rest
 }
 
 // cut ends what is left, of a node that may not have started.

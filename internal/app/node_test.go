@@ -3,6 +3,7 @@ package app_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -183,6 +184,67 @@ func TestNotReadyWhileDraining(t *testing.T) {
 	}
 	if err := <-stopped; err != nil {
 		t.Error(err)
+	}
+}
+
+// While load balancers get to know, everything goes on.
+func TestDrainDelay(t *testing.T) {
+	n := start(t, settings(t, func(c *config.Config) { c.DrainDelay = time.Hour }))
+	why := errors.New("long enough")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	stopped := make(chan error, 1)
+	go func() { stopped <- n.Stop(ctx) }()
+	eventually(t, func() string {
+		if status, _, _ := get(t, "http://"+n.AdminAddr()+"/readyz"); status != http.StatusServiceUnavailable {
+			return fmt.Sprintf("got %d", status)
+		}
+		return ""
+	})
+	if status, _, body := get(t, "http://"+n.Addr()+"/socket.io/?EIO=4&transport=polling"); status != http.StatusOK {
+		t.Errorf("a new session: %d %s", status, body)
+	}
+	cancel(why)
+	if err := <-stopped; !errors.Is(err, why) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// As soon as only WebSockets are left, new connections are refused.
+func TestListenerGoesFirst(t *testing.T) {
+	n := start(t, settings(t, func(c *config.Config) { c.DrainRate = 0 }))
+	for range 2 {
+		conn, err := net.Dial("tcp", n.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := fmt.Fprint(conn, "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\n"+
+			"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.Read(make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	deadline, release := context.WithTimeout(t.Context(), time.Hour)
+	defer release()
+	ctx, cancel := context.WithCancel(deadline)
+	stopped := make(chan error, 1)
+	go func() { stopped <- n.Stop(ctx) }()
+	eventually(t, func() string {
+		conn, err := net.Dial("tcp", n.Addr())
+		if err == nil {
+			conn.Close()
+			return "it still listens"
+		}
+		return ""
+	})
+	if got := nodes(t, n).Nodes[0]; got.State != "draining" || got.Connections == 0 {
+		t.Errorf("got %+v", got)
+	}
+	cancel()
+	if err := <-stopped; !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/socketeer-io/socketeer/internal/app/config"
 	"github.com/socketeer-io/socketeer/internal/fleet"
 	"github.com/socketeer-io/socketeer/internal/trial"
 )
@@ -14,7 +15,9 @@ const deployLong = `Start servers, put a paced load in rooms on them, and replac
 a deployment does: each is asked to end (SIGTERM; its clients are sent away
 over the time of --drain) or killed, and a new one takes its address. Clients
 come back as the JavaScript client does, a second later, give or take a half,
-twice as long after each attempt that failed, to any of the servers.
+twice as long after each attempt that failed. They do so as behind a load
+balancer that deals to all servers in turn and goes on to the next at once when
+one cannot be connected to, or answers 503.
 
 Printed are the share of the messages that arrived, of all there would have
 been had nobody been away; the gaps, from the loss of a connection until the
@@ -24,11 +27,12 @@ were connected at the end.`
 // newBenchDeployCommand returns the command that replaces servers under load.
 func newBenchDeployCommand() *cobra.Command {
 	var (
-		s      trial.Setup
-		o      trial.DeployOptions
-		rate   = rateValue(10_000)
-		asJSON bool
-		page   string
+		s       trial.Setup
+		o       trial.DeployOptions
+		rate    = rateValue(10_000)
+		adapter string
+		asJSON  bool
+		page    string
 	)
 	cmd := &cobra.Command{
 		Use:   "deploy",
@@ -36,18 +40,23 @@ func newBenchDeployCommand() *cobra.Command {
 		Long:  deployLong,
 		Example: `  socketeer bench deploy
   socketeer bench deploy --nodes 5 --conns 10000 --rate 20k --drain 5s
-  socketeer bench deploy --kill
+  socketeer bench deploy --kill --recover
   socketeer bench deploy --serve "node ws-server.js {port}" --nodes 1`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.Deliveries = float64(rate)
 			switch {
+			case adapter != config.AdapterNATS && adapter != config.AdapterMesh:
+				return wrong("--adapter %s: takes nats or mesh", adapter)
 			case o.Nodes < 1 || o.Nodes > fleet.MaxNodes:
 				return wrong("--nodes %d: takes 1 to %d", o.Nodes, fleet.MaxNodes)
 			case o.Every <= 0 || o.Drain < 0:
 				return wrong("--every %s, --drain %s: times", o.Every, o.Drain)
 			case o.Deliveries == 0:
 				return wrong("--rate 0: a deployment is measured at a fixed rate")
+			}
+			if s.Serve == "" && o.Nodes > 1 {
+				s.Args = append(s.Args, "--adapter="+adapter)
 			}
 			writePage, err := openPage(cmd, page)
 			if err != nil {
@@ -71,6 +80,8 @@ func newBenchDeployCommand() *cobra.Command {
 	f.DurationVar(&o.Every, "every", 10*time.Second, "time from one replacement to the next")
 	f.DurationVar(&o.Drain, "drain", 2*time.Second, "time a node takes to send its clients away")
 	f.BoolVar(&o.Kill, "kill", false, "kill servers (SIGKILL)")
+	f.BoolVar(&o.Recover, "recover", false, "clients ask for the session they had, and this binary's servers keep them (others must by themselves)")
+	f.StringVar(&adapter, "adapter", config.AdapterNATS, "what joins several of this binary's servers: nats (embedded) or mesh")
 	f.Var(shareValue{&o.Polling}, "polling", "share of the connections on HTTP long-polling, such as 5%")
 	f.DurationVar(&s.Warmup, "warmup", time.Second, "load before the measured time")
 	f.IntVar(&s.Payload, "payload", 64, "bytes of data in a message")

@@ -83,6 +83,27 @@ func TestBenchDeploy(t *testing.T) {
 	}
 }
 
+// With recovery on, clients miss nothing of what is sent while nodes are
+// drained and replaced, and each attempt to come back succeeds.
+func TestBenchDeployRecovers(t *testing.T) {
+	t.Setenv(asCommand, "1")
+	status, stdout, stderr := run(t, "bench", "deploy", "--recover", "--adapter", "mesh", "--nodes", "2", "--conns", "40", "--room", "10", "--rate", "400",
+		"--every", "500ms", "--drain", "10s", "--warmup", "500ms", "--json")
+	var r loadgen.Report
+	if err := json.Unmarshal([]byte(stdout), &r); err != nil || status != 0 || r.Deploy == nil || r.Load == nil {
+		t.Fatalf("status %d, stderr %q, %v in\n%s", status, stderr, err, stdout)
+	}
+	d := r.Deploy
+	// The run may end when the last message has arrived, which is before the
+	// client is told that it is back.
+	if d.Fallen == 0 || d.Failed != 0 || !d.Recover || d.Recovered != d.Returned || d.Returned == 0 {
+		t.Errorf("of %d lost %d came back and %d recovered; %d attempts failed: %s", d.Fallen, d.Returned, d.Recovered, d.Failed, d.FailedWhy)
+	}
+	if d.Delivered != d.Expected || d.Whole != 40 || r.Load.Duplicated != 0 || r.Load.Misordered != 0 {
+		t.Errorf("%d of %d delivered, %d clients missed nothing; %d twice, %d out of order", d.Delivered, d.Expected, d.Whole, r.Load.Duplicated, r.Load.Misordered)
+	}
+}
+
 func TestBenchTrialInterrupted(t *testing.T) {
 	p := command(t, nil, "bench", "table", "--row", "2", "--scale", "0.002", "--duration", "1h", "--model", "testdata/model.json")
 	p.sees(t, 1, "measure")

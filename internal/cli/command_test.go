@@ -228,7 +228,7 @@ func TestServeStops(t *testing.T) {
 }
 
 func TestSecondSignalCuts(t *testing.T) {
-	p := command(t, nil, "serve", "--addr", "127.0.0.1:0", "--admin-addr", "off", "--drain", "1h")
+	p := command(t, nil, "serve", "--addr", "127.0.0.1:0", "--admin-addr", "off", "--drain-delay", "1h")
 	addr := p.sees(t, 1, `url=http://(\S+)`)
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {

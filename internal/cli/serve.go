@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"os"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -29,8 +28,9 @@ Nodes cluster by themselves when each has a --cluster-addr that the others
 reach, and --cluster-peers names at least one other; or through NATS servers
 that exist already, with --nats.
 
-SIGINT or SIGTERM drains the node: it is not ready any more, and sends its
-clients away over the time of --drain. A second signal cuts.`,
+SIGINT or SIGTERM drains the node: it says that it is not ready, and after
+--drain-delay sends its clients away, over the time of --drain at most, and
+takes no new ones. A second signal cuts.`,
 		Example: serveExample,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -64,7 +64,7 @@ func serve(ctx context.Context, cfg config.Config) error {
 	case <-ctx.Done():
 	case failure = <-node.Failed():
 	}
-	stop, cancel := context.WithTimeout(context.Background(), max(cfg.Drain, time.Second))
+	stop, cancel := context.WithTimeout(context.Background(), app.StopTime(cfg))
 	defer cancel()
 	if err := node.Stop(stop); err != nil {
 		log.Warn("the stop was cut short", "err", err)

@@ -174,7 +174,7 @@ func supervise(ctx context.Context, cfg config.Config, needed, nodes []superviso
 	s := supervisor.New(supervisor.Options{
 		Children: slices.Concat(needed, nodes), Out: os.Stdout, Colour: isTerminal(os.Stdout),
 		Hint:        hint(cfg.App, nodes),
-		StopTimeout: cfg.Drain + killAfter,
+		StopTimeout: app.StopTime(cfg) + killAfter,
 	})
 	ctx, done := interrupted(ctx, s.Kill)
 	defer done()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"time"
 )
 
@@ -16,7 +17,9 @@ var errExpired = errors.New("socketeer: the server did not answer in " + attempt
 type comeback struct {
 	cut     int64  // when it was cut
 	failed  int    // attempts since
-	attempt uint32 // number of the latest attempt, of all
+	passed  int    // servers that the latest attempt found unavailable
+	first   int    // number of the one it tried first
+	attempt uint32 // number of the latest attempt, of all; each server counts
 	opened  int64  // when that began
 	got     uint32 // messages, each counted once
 
@@ -106,10 +109,13 @@ func (l *loop) cut(c *conn, now int64, after time.Duration) {
 
 // comeBack opens a connection that is away.
 func (l *loop) comeBack(c *conn, now int64) {
-	c.comeback.attempt++
-	c.comeback.opened = now
+	b := c.comeback
+	b.attempt++
+	if b.passed == 0 {
+		b.opened = now
+	}
 	if l.cfg.Mode == Deploy {
-		c.target = &l.targets[rand.IntN(len(l.targets))] // as a load balancer deals
+		l.deal(c)
 	}
 	if l.tally.firstReturn == 0 {
 		l.tally.firstReturn = now
@@ -118,9 +124,30 @@ func (l *loop) comeBack(c *conn, now int64) {
 		l.lose(c, err)
 		return
 	}
-	l.agenda.add(appointment{
-		at: now + int64(attemptTimeout), conn: c.local, duty: expire, attempt: c.comeback.attempt,
-	})
+	l.agenda.add(appointment{at: now + int64(attemptTimeout), conn: c.local, duty: expire, attempt: b.attempt})
+}
+
+// deal sends a client that comes back to a server as a load balancer does: to
+// any of them, and to the next one when that is not there.
+func (l *loop) deal(c *conn) {
+	b := c.comeback
+	if b.passed == 0 {
+		b.first = rand.IntN(len(l.targets))
+	}
+	c.target = &l.targets[(b.first+b.passed)%len(l.targets)]
+}
+
+// unavailable reports whether a load balancer goes on to the next server
+// after what has happened to a connection in a state: it could not be made, or
+// ended before an answer, or the answer was that the server is not available
+// (503). The client hears nothing of it.
+func (c *conn) unavailable(was state, why error) bool {
+	unanswered := was == upgrading || was == opening && c.session != nil
+	if !unanswered || errors.Is(why, errExpired) {
+		return false
+	}
+	var refused *refusal
+	return !errors.As(why, &refused) || refused.status == http.StatusServiceUnavailable
 }
 
 // fell notes that a connection is gone which comes back: one that was ready,
@@ -128,18 +155,25 @@ func (l *loop) comeBack(c *conn, now int64) {
 func (l *loop) fell(c *conn, was state, why error) {
 	now := l.clock.now()
 	c.state = away
-	if was == ready {
+	switch {
+	case was == ready:
 		if l.tally.lost++; l.tally.lostWhy == nil {
 			l.tally.lostWhy = why
 		}
 		l.tally.fallen++
 		c.comeback.cut, c.comeback.failed = now, 0
-	} else {
+	case l.cfg.Mode == Deploy && c.comeback.passed+1 < len(l.targets) && c.unavailable(was, why):
+		l.tally.passed++
+		c.comeback.passed++
+		l.agenda.add(appointment{at: now, conn: c.local, duty: open})
+		return
+	default:
 		if l.tally.failed++; l.tally.failedWhy == nil {
 			l.tally.failedWhy = why
 		}
 		c.comeback.failed++
 	}
+	c.comeback.passed = 0
 	wait := backoff(l.cfg.ReconnectDelay, c.comeback.failed, rand.Float64())
 	l.agenda.add(appointment{at: now + int64(wait), conn: c.local, duty: open})
 }
@@ -158,6 +192,7 @@ func (l *loop) reentered(c *conn, recovered bool) {
 // cameBack notes that a connection is back altogether.
 func (l *loop) cameBack(c *conn) {
 	now := l.clock.now()
+	c.comeback.passed = 0
 	l.tally.returned++
 	l.tally.lastReturn = now
 	_ = l.absences.RecordValue(min((now-c.comeback.cut)/1000, maxLatency)) // in range: cannot fail

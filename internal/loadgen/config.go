@@ -33,7 +33,8 @@ const (
 	// got. The first member of each room sends and is never cut.
 	Drops Mode = "drops"
 	// Deploy is Rooms, paced, while servers are replaced (Config.During):
-	// connections that are lost come back, to any of the servers.
+	// connections that are lost come back, to any of the servers that is
+	// there, as behind a load balancer.
 	Deploy Mode = "deploy"
 )
 
@@ -142,9 +143,9 @@ type Config struct {
 	// servers, and the run does not end before it has returned. Its error ends
 	// the run.
 	During func(context.Context) error `json:"-"`
-	// Recover makes connections that come back in Drops ask for the session
-	// they had, when the server has given them an id for it (connection state
-	// recovery).
+	// Recover makes connections that come back in Drops and Deploy ask for the
+	// session they had, when the server has given them an id for it (connection
+	// state recovery).
 	Recover bool
 	// Drain is how long outstanding messages are waited for after the last
 	// send, before they count as missing; default 5 s.
@@ -312,7 +313,7 @@ func (c Config) validateCuts() error {
 		return fmt.Errorf("socketeer: servers are not replaced in %s", c.Mode)
 	case c.Mode == Storm && c.Rate != 0:
 		return errors.New("socketeer: storm has no rate")
-	case c.Recover && c.Mode != Drops:
+	case c.Recover && c.Mode != Drops && c.Mode != Deploy:
 		return fmt.Errorf("socketeer: no session is recovered in %s", c.Mode)
 	case c.Mode != Drops:
 		return nil

@@ -25,7 +25,8 @@ func (r *run) beside(ctx context.Context, from int64, f func(context.Context) er
 // deployment reports how the clients fared. The loops have ended.
 func (r *run) deployment(t tally) *Deployment {
 	d := &Deployment{
-		Fallen: t.fallen, Returned: t.returned, Failed: t.failed,
+		Fallen: t.fallen, Returned: t.returned, Passed: t.passed, Failed: t.failed,
+		Recover: r.cfg.Recover, Recovered: t.recovered,
 		Expected: t.expected, Delivered: t.received,
 	}
 	if t.failedWhy != nil {

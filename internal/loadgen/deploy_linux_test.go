@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -110,6 +111,53 @@ func TestDeploy(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, table.String())
 		}
 	}
+}
+
+// Clients come back as behind a load balancer: it passes by servers that are
+// not there, and knows nothing of other refusals.
+func TestDeployPassesBy(t *testing.T) {
+	for name, status := range map[string]int{
+		"nobody listens": 0, "unavailable": http.StatusServiceUnavailable, "forbidden": http.StatusForbidden,
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := short(loadgen.Deploy, newServer(t), newServer(t))
+			cfg.Conns, cfg.Room, cfg.Rate, cfg.PIDs = 40, 4, 1000, nil
+			cfg.ReconnectDelay = 20 * time.Millisecond
+			cfg.Duration, cfg.Drain = 500*time.Millisecond, 500*time.Millisecond
+			relay := newRelay(t, cfg.Addrs[0])
+			cfg.Addrs[0] = relay.Addr().String()
+			cfg.During = func(context.Context) error {
+				relay.Close()
+				if status != 0 {
+					refuse(t, cfg.Addrs[0], status)
+				}
+				relay.cut()
+				return nil
+			}
+			d := mustRun(t, cfg).Deploy
+			// Each of 20 goes to either server first.
+			if passed := status != http.StatusForbidden; passed != (d.Passed > 0) || passed != (d.Failed == 0) {
+				t.Errorf("%d passed by, %d failed: %s", d.Passed, d.Failed, d.FailedWhy)
+			}
+			if d.Fallen != 20 || d.Returned == 0 {
+				t.Errorf("lost %d, returned %d", d.Fallen, d.Returned)
+			}
+		})
+	}
+}
+
+// refuse answers all requests at addr with a status.
+func refuse(t *testing.T, addr string, status int) {
+	t.Helper()
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })}
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = s.Serve(ln) })
+	t.Cleanup(func() { s.Close(); wg.Wait() })
 }
 
 func TestDeployEndsWithDuring(t *testing.T) {

@@ -46,6 +46,7 @@ type tally struct {
 	firstReturn int64 // when the first of them was opened
 	lastReturn  int64
 	recovered   int // of the returned, those whose session the server had kept
+	passed      int // servers passed by in attempts, see unavailable
 	failed      int // attempts to come back that were not the last
 	failedWhy   error
 
@@ -76,6 +77,7 @@ func (t *tally) add(o tally) {
 	}
 	t.lastReturn = max(t.lastReturn, o.lastReturn)
 	t.recovered += o.recovered
+	t.passed += o.passed
 	t.failed += o.failed
 	if t.failedWhy == nil {
 		t.failedWhy = o.failedWhy

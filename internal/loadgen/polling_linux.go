@@ -164,7 +164,7 @@ func (l *loop) answered(c *conn, which int, b []byte) {
 		case err == nil && n > 0 && !h.busy:
 			err = errUnasked
 		case err == nil && n > 0 && r.status != 200:
-			err = fmt.Errorf("socketeer: server answered a poll with status %d %q", r.status, r.body[:min(len(r.body), 120)])
+			err = &refusal{"server refused a poll", r.status, string(r.body[:min(len(r.body), shownBody)])}
 		}
 		if err != nil {
 			l.lose(c, err)

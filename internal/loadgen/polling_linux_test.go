@@ -86,7 +86,7 @@ func TestPollingRefused(t *testing.T) {
 	cfg := short(loadgen.Echo, srv.Listener.Addr().String())
 	cfg.Polling = 1
 	_, err := loadgen.Run(t.Context(), cfg)
-	if err == nil || !strings.Contains(err.Error(), `answered a poll with status 404 "404 page not found`) {
+	if err == nil || !strings.Contains(err.Error(), `refused a poll: 404 Not Found "404 page not found`) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -22,6 +22,9 @@ type Deployment struct {
 	BackPercent float64 `json:"connected_percent"`
 	Gap         Latency `json:"gap"`       // from the loss of a connection until back in namespace and room
 	Reconnect   Latency `json:"reconnect"` // of that, the attempt that succeeded
+	Recover     bool    `json:"recover"`   // clients asked for the session they had
+	Recovered   int     `json:"recovered"` // and of those that returned, so many got it
+	Passed      int     `json:"passed_by"` // servers that were not there, so that an attempt went on to the next
 	Failed      int     `json:"failed_attempts"`
 	FailedWhy   string  `json:"failed_why,omitempty"`
 }
@@ -38,8 +41,12 @@ func (t *table) deployment(d *Deployment) {
 	t.row("delivered", "%.3f%% (%s of %s)", d.Percent, count(d.Delivered), count(d.Expected))
 	t.row("clients missing nothing", "%s; the worst got %.2f%%", count(d.Whole), d.Worst)
 	t.row("connections lost, returned", "%s, %s", count(d.Fallen), count(d.Returned))
+	if d.Recover {
+		t.row("sessions recovered", "%s of %s", count(d.Recovered), count(d.Returned))
+	}
 	t.row("connected at the end", "%.2f%%", d.BackPercent)
 	t.latency("gap, ms", uint64(d.Returned), d.Gap)
 	t.latency("time to reconnect, ms", uint64(d.Returned), d.Reconnect)
+	t.row("servers passed by", "%s", count(d.Passed))
 	t.failed(d.Failed, d.FailedWhy)
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha1"
 	"encoding/base64"
 	"fmt"
+	"net/http"
 )
 
 // key is every connection's Sec-WebSocket-Key. It guards against caches that
@@ -14,6 +15,21 @@ const key = "c29ja2V0ZWVyLWJlbmNoIQ=="
 
 // maxHead bounds the response head of an upgrade.
 const maxHead = 8 << 10
+
+// shownBody is how much of an answer's body is shown.
+const shownBody = 120
+
+// refusal is an answer other than the one that was asked for.
+type refusal struct {
+	what   string
+	status int
+	body   string // its beginning
+}
+
+// Error tells status and body.
+func (r *refusal) Error() string {
+	return fmt.Sprintf("socketeer: %s: %d %s %q", r.what, r.status, http.StatusText(r.status), r.body)
+}
 
 // upgradeRequest returns the HTTP request that opens a WebSocket transport.
 func upgradeRequest(host, path string) []byte {
@@ -42,7 +58,11 @@ func upgradeResponse(b, accept []byte) (n int, err error) {
 	status, _, _ := bytes.Cut(head, []byte("\r\n"))
 	if !bytes.HasPrefix(status, []byte("HTTP/1.1 101")) {
 		body := b[end+4:]
-		return 0, fmt.Errorf("socketeer: server refused the WebSocket: %q %q", status, body[:min(len(body), 120)])
+		code, err := statusCode(status)
+		if err != nil {
+			return 0, err
+		}
+		return 0, &refusal{"server refused the WebSocket", code, string(body[:min(len(body), shownBody)])}
 	}
 	if !bytes.Contains(head, accept) {
 		return 0, fmt.Errorf("socketeer: server's Sec-WebSocket-Accept is missing or wrong")

@@ -8,7 +8,11 @@ func AppendClassicBroadcast(dst []byte, m *Message) ([]byte, error) {
 	w.array(3)
 	w.text(m.UID)
 	w.packet(m, true)
-	w.options(m, true)
+	if m.UID == EmitterUID {
+		w.emitterOptions(m)
+	} else {
+		w.options(m, true)
+	}
 	return w.done(dst)
 }
 

@@ -139,6 +139,18 @@ func (w *writer) options(m *Message, flags bool) {
 	w.end('}')
 }
 
+// emitterOptions is options in the order of classic emitters.
+func (w *writer) emitterOptions(m *Message) {
+	w.object(3)
+	w.key("rooms")
+	w.names(m.Target.Rooms)
+	w.key("flags")
+	w.flags(m.Flags)
+	w.key("except")
+	w.names(m.Target.Except)
+	w.end('}')
+}
+
 // flags appends only what is set: a member that is false or null means
 // something else than none.
 func (w *writer) flags(f adapter.Flags) {

@@ -23,6 +23,8 @@ var (
 	// ErrBacklog: Redis takes messages slower than they come.
 	ErrBacklog = errors.New("socketeer: redis backlog is full")
 
+	errPublishOnly = errors.New("socketeer: redis: this link only publishes")
+
 	errReplica  = errors.New("the server is a replica, where what is published reaches nobody: name the master, or its sentinels")
 	errRetired  = errors.New("socketeer: redis: that server is not a master any more")
 	errSentinel = errors.New("the server is a sentinel: write redis-sentinel://host:port/master-name")

@@ -27,7 +27,7 @@ type Link struct {
 	start   time.Time
 	client  rueidis.Client
 	queue   *queue
-	home    *subscriber // of channels and patterns
+	home    *subscriber // of channels and patterns; nil if PublishOnly
 	probe   string      // the link's own channel
 
 	ctx      context.Context //nolint:containedctx // ends with Close
@@ -72,16 +72,10 @@ func Open(ctx context.Context, o Options) (*Link, error) {
 	}
 	l := &Link{
 		options: o, log: o.Logger, start: time.Now(),
-		conf:     config{target: t, name: o.ClientName, dial: o.DialTimeout, answer: o.PublishTimeout},
+		conf:     newConfig(t, &o),
 		probe:    o.Prefix + "-socketeer-probe#" + hex.EncodeToString(random[:]),
 		draining: make(chan struct{}), kicked: make(chan struct{}, 1),
 		shards: make(map[string]*subscriber),
-	}
-	if t.tls || o.TLS != nil {
-		l.conf.tls = o.TLS
-		if l.conf.tls == nil {
-			l.conf.tls = &tls.Config{MinVersion: tls.VersionTLS12}
-		}
 	}
 	l.queue = &queue{link: l, limit: o.QueueBytes, wake: make(chan struct{}, 1)}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
@@ -114,19 +108,36 @@ func (l *Link) open(ctx context.Context) error {
 		return explain(topo.publish, err)
 	}
 	l.handing.Go(func() { l.queue.run(l.ctx) })
-	l.home = l.newSubscriber(false, topo.listen)
+	if !l.options.PublishOnly {
+		l.home = l.newSubscriber(false, topo.listen)
+	}
 	l.apply(topo)
 	l.wg.Go(func() { l.steer(a, topo) })
-	if err := l.Subscribe(ctx, l.probe); err != nil {
-		return fmt.Errorf("%w (is the user allowed channels %s-socketeer-*?)", err, l.options.Prefix)
-	}
-	if err := l.await(ctx, func(done func(error)) error {
-		return l.submit(item{verb: verbPublish, channel: l.probe, done: func(_ rueidis.RedisMessage, err error) { done(err) }})
-	}); err != nil {
+	if err := l.tryOut(ctx); err != nil {
 		return err
 	}
 	l.wg.Go(l.probeLoop)
 	return nil
+}
+
+// tryOut uses the connections for the first time.
+func (l *Link) tryOut(ctx context.Context) error {
+	if l.options.PublishOnly {
+		return l.await(ctx, func(done func(error)) error {
+			return l.Send(l.client.B().Ping().Build(), func(_ rueidis.RedisMessage, err error) {
+				if _, answered := rueidis.IsRedisErr(err); answered {
+					err = nil // perhaps not allowed, but there
+				}
+				done(err)
+			})
+		})
+	}
+	if err := l.Subscribe(ctx, l.probe); err != nil {
+		return fmt.Errorf("%w (is the user allowed channels %s-socketeer-*?)", err, l.options.Prefix)
+	}
+	return l.await(ctx, func(done func(error)) error {
+		return l.submit(item{verb: verbPublish, channel: l.probe, done: func(_ rueidis.RedisMessage, err error) { done(err) }})
+	})
 }
 
 // await returns what f's callback gets, or f's error, or that of ctx.

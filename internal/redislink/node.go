@@ -62,6 +62,17 @@ type config struct {
 	answer time.Duration // timeout of answers
 }
 
+func newConfig(t target, o *Options) config {
+	c := config{target: t, name: o.ClientName, dial: o.DialTimeout, answer: o.PublishTimeout}
+	if t.tls || o.TLS != nil {
+		c.tls = o.TLS
+		if c.tls == nil {
+			c.tls = &tls.Config{MinVersion: tls.VersionTLS12}
+		}
+	}
+	return c
+}
+
 // options returns those common to all clients.
 func (c *config) options() rueidis.ClientOption {
 	return rueidis.ClientOption{

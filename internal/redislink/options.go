@@ -43,6 +43,10 @@ type Options struct {
 	// Logger gets outages and recoveries, once each. Default: silent.
 	Logger *slog.Logger
 
+	// PublishOnly makes a link without subscriptions, whose user needs no rights
+	// to any channel but those that are published to. It is not probed; its
+	// server is asked for its role every ProbeInterval all the same.
+	PublishOnly bool
 	// Receive gets every message, one at a time, in the order of arrival. It
 	// may take its time; see QueueBytes. Default: messages are dropped.
 	Receive func(Message)

@@ -27,6 +27,9 @@ func (l *Link) probeLoop() {
 		}
 		timer.Reset(l.probeDelay())
 		l.checkRole()
+		if l.options.PublishOnly {
+			continue
+		}
 		if l.heard.Swap(false) {
 			silent = 0
 			if l.deaf.Swap(false) {
@@ -65,7 +68,9 @@ func (l *Link) startOver() {
 	for _, n := range l.view.Load().lanes {
 		n.restart()
 	}
-	l.home.restart()
+	if l.home != nil {
+		l.home.restart()
+	}
 	l.mu.Lock()
 	for _, s := range l.shards {
 		s.restart()

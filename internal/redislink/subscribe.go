@@ -77,10 +77,14 @@ func (l *Link) change(ctx context.Context, kind Kind, wanted bool, names []strin
 // Begin is Subscribe and its kin in two parts, for those who have to keep the
 // order of their changes but not to wait with a lock held: the changes are made
 // in the order of the calls, and wait returns as Subscribe does. It may be
-// called any number of times. The error of Begin is ErrClosed.
+// called any number of times. The error of Begin is ErrClosed, or that the
+// link is PublishOnly.
 func (l *Link) Begin(kind Kind, wanted bool, names ...string) (wait func(context.Context) error, err error) {
 	if len(names) == 0 {
 		return func(context.Context) error { return nil }, nil
+	}
+	if l.options.PublishOnly {
+		return nil, errPublishOnly
 	}
 	t := &ticket{done: make(chan struct{})}
 	t.left.Store(int64(len(names)))

@@ -162,7 +162,9 @@ func (l *Link) apply(t *topology) {
 		l.wg.Go(func() { it.finish(rueidis.RedisMessage{}, ErrDown) })
 	}
 	l.view.Store(v)
-	l.home.move(t.listen)
+	if l.home != nil {
+		l.home.move(t.listen)
+	}
 	l.rebalance(v)
 }
 
@@ -258,6 +260,9 @@ func (l *Link) Ready() error {
 		if !n.healthy() {
 			return explain(n.addr, errors.New("connecting"))
 		}
+	}
+	if l.home == nil {
+		return nil
 	}
 	if err := l.home.ready(); err != nil {
 		return err

@@ -37,6 +37,8 @@ type NodeOptions struct {
 	// ServerSideAnswer are the arguments with which it acknowledges them.
 	// Default: its process id.
 	ServerSideAnswer []any `json:"serverSideAnswer,omitempty"`
+	// ServerSideSilent has it never acknowledge them.
+	ServerSideSilent bool `json:"serverSideSilent,omitempty"`
 	// Recovery turns connection state recovery on.
 	Recovery bool `json:"recovery,omitempty"`
 }

@@ -16,6 +16,9 @@ const (
 	longestLead = 2 * time.Second
 	// stragglers are waited for so long: what was lost never comes.
 	stragglers = 2 * time.Second
+	// recovery is how long this binary's nodes keep sessions: what Node.js
+	// servers do by default.
+	recovery = 2 * time.Minute
 )
 
 // DeployOptions say how servers are replaced.
@@ -28,6 +31,9 @@ type DeployOptions struct {
 	Drain time.Duration
 	// Kill ends servers by SIGKILL instead of SIGTERM.
 	Kill bool
+	// Recover makes clients ask for the session they had, and this binary's
+	// nodes keep them.
+	Recover bool
 	// Polling is the share of the connections on HTTP long-polling.
 	Polling float64
 }
@@ -47,6 +53,9 @@ func Deploy(ctx context.Context, s Setup, o DeployOptions) (*loadgen.Report, err
 	own := s.Serve == ""
 	if own {
 		s.Args = append(s.Args[:len(s.Args):len(s.Args)], "--drain="+o.Drain.String())
+		if o.Recover {
+			s.Args = append(s.Args, "--recovery="+recovery.String())
+		}
 	}
 	servers, err := fleet.Start(ctx, fleet.Options{
 		Nodes: o.Nodes, Command: s.Serve, Args: s.Args, Progress: s.Progress, StopTimeout: o.Drain + 15*time.Second,
@@ -58,7 +67,7 @@ func Deploy(ctx context.Context, s Setup, o DeployOptions) (*loadgen.Report, err
 	r := &rollout{setup: s, opts: o, servers: servers}
 	report, err := loadgen.Run(ctx, loadgen.Config{
 		Addrs: servers.Addrs(), Mode: loadgen.Deploy, Conns: o.Conns, Room: o.Room, Rate: o.Deliveries,
-		Payload: s.Payload, Polling: o.Polling, Warmup: s.Warmup, Processes: 1,
+		Payload: s.Payload, Polling: o.Polling, Recover: o.Recover, Warmup: s.Warmup, Processes: 1,
 		Duration: o.length(), Drain: stragglers,
 		During:   r.run,
 		Progress: func(p loadgen.Progress) { s.say("%s", p) },

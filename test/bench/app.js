@@ -26,11 +26,14 @@ function portArgument() {
   return port;
 }
 
+const redisClients = [];
+
 async function redisClient() {
   const { createClient } = require("redis");
   const client = createClient({ url: process.env.REDIS_URL });
   client.on("error", (err) => fail(`redis: ${err.message}`));
   await client.connect();
+  redisClients.push(client);
   return client;
 }
 
@@ -62,11 +65,13 @@ async function serverOptions() {
 const closePatience = 1000;
 
 // endOnSigterm ends the process on SIGTERM, as a deployment asks it to:
-// connections are closed first.
+// connections are closed first, then what is on its way to Redis gets there:
+// the sessions of those clients.
 function endOnSigterm(io) {
   process.on("SIGTERM", async () => {
     setTimeout(() => process.exit(0), closePatience);
     await io.close();
+    await Promise.allSettled(redisClients.map((client) => client.quit()));
     process.exit(0);
   });
 }

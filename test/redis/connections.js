@@ -7,7 +7,8 @@
 //   redis-sharded   its sharded form
 //   redis-streams   @socket.io/redis-streams-adapter
 //
-// Several URLs are nodes of a Redis Cluster.
+// Several URLs are nodes of a Redis Cluster. The option parser: "json" of
+// adapters and emitters stands for one that speaks JSON.
 
 const quiet = (client) => client.on("error", (err) => console.error(String(err)));
 
@@ -25,7 +26,13 @@ function ioRedis(urls) {
   return quiet(urls.length > 1 ? new Cluster(urls) : new Redis(urls[0]));
 }
 
-async function connectRedis({ adapter: name, urls, adapterOptions }) {
+function withParser(options) {
+  if (options?.parser !== "json") return options;
+  return { ...options, parser: { encode: JSON.stringify, decode: JSON.parse } };
+}
+
+async function connectRedis({ adapter: name, urls, adapterOptions: given }) {
+  const adapterOptions = withParser(given);
   const io = name.endsWith("-ioredis");
   const open = io ? ioRedis : nodeRedis;
   const pub = await open(urls);
@@ -61,4 +68,4 @@ async function ready(io) {
   }
 }
 
-module.exports = { connectRedis };
+module.exports = { connectRedis, withParser };

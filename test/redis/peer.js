@@ -24,7 +24,7 @@ const { createServer } = require("node:http");
 const { createInterface } = require("node:readline");
 const { Server } = require("socket.io");
 const { io: connect } = require("socket.io-client");
-const { connectRedis } = require("./connections");
+const { connectRedis, withParser } = require("./connections");
 const { pack, unpack } = require("./values");
 
 const options = {
@@ -76,9 +76,11 @@ const operations = (io, redis) => ({
   // publish emits as a process that is no server.
   publish: async (a) => {
     const { Emitter } = require("@socket.io/redis-emitter");
-    let t = new Emitter(redis.pub, a.emitterOptions).of(a.nsp ?? "/");
+    let t = new Emitter(redis.pub, withParser(a.emitterOptions)).of(a.nsp ?? "/");
     if (a.rooms?.length) t = t.to(a.rooms);
     if (a.except?.length) t = t.except(a.except);
+    if (a.volatile) t = t.volatile;
+    if (a.compress !== undefined) t = t.compress(a.compress);
     const call = a.call ?? "emit";
     if (call === "emit") t.emit(a.event, ...unpack(a.args ?? []));
     else t[call](...unpack(a.args ?? []));
@@ -113,7 +115,8 @@ const operations = (io, redis) => ({
 function serve(nsp) {
   for (const event of options.serverSideEvents ?? ["hello", "ask"]) {
     nsp.on(event, (...args) => {
-      if (typeof args.at(-1) === "function") args.pop()(...unpack(options.serverSideAnswer ?? [process.pid]));
+      const ack = typeof args.at(-1) === "function" ? args.pop() : () => {};
+      if (!options.serverSideSilent) ack(...unpack(options.serverSideAnswer ?? [process.pid]));
       say({ happened: "serverSide", nsp: nsp.name, event, args: pack(args) });
     });
   }

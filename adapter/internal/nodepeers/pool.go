@@ -55,15 +55,14 @@ func (p *pool) missing() []string {
 	case n <= 0 && p.left <= 0:
 		return nil
 	case n <= 0:
-		return []string{fmt.Sprintf("clients of node.js peers (%d)", p.left)}
+		if len(p.gone) > 0 { // most likely theirs
+			return []string{fmt.Sprintf("%d clients of node.js peers %s", p.left, strings.Join(p.gone, ", "))}
+		}
+		return []string{fmt.Sprintf("%d clients of node.js peers %s", p.left, p.list(all))}
 	case n == len(p.gone):
 		all = slices.Clone(p.gone) // most likely
 	case n < p.expected():
-		of := strings.Join(all, ", ")
-		if p.more > 0 {
-			of = strings.TrimPrefix(fmt.Sprintf("%s and %d unknown", of, p.more), " and ")
-		}
-		return []string{fmt.Sprintf("%d of node.js peers %s", n, of)}
+		return []string{fmt.Sprintf("%d of node.js peers %s", n, p.list(all))}
 	}
 	list := make([]string, 0, n)
 	for _, uid := range all {
@@ -73,6 +72,15 @@ func (p *pool) missing() []string {
 		list = append(list, fmt.Sprintf("node.js peers (%d)", n-len(all)))
 	}
 	return list
+}
+
+// list says who there is.
+func (p *pool) list(uids []string) string {
+	of := strings.Join(uids, ", ")
+	if p.more > 0 {
+		of = strings.TrimPrefix(fmt.Sprintf("%s and %d unknown", of, p.more), " and ")
+	}
+	return of
 }
 
 // looked notes who is there now.

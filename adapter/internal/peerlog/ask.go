@@ -2,6 +2,7 @@ package peerlog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -113,6 +114,8 @@ func (l *Log) state(a *ask) (answers map[string][]byte, silent []string, hopeful
 	return maps.Clone(a.answers), silent, hopeful
 }
 
+var errSilent = errors.New("does not answer")
+
 // one asks one peer and waits for its answer.
 func (l *Log) one(ctx context.Context, to string, frame func(id uint64) []byte) ([]byte, error) {
 	id, a := l.begin([]string{to}, frame)
@@ -120,7 +123,7 @@ func (l *Log) one(ctx context.Context, to string, frame func(id uint64) []byte) 
 	if b, ok := answers[to]; ok {
 		return b, nil
 	}
-	return nil, fmt.Errorf("socketeer: node %s does not answer", l.name(to))
+	return nil, fmt.Errorf("socketeer: node %s %w", l.name(to), errSilent)
 }
 
 // answered takes an answer.

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -258,6 +259,42 @@ func TestReplacedOneByOne(t *testing.T) {
 	}
 	if s, err := late.TakeSession(t.Context(), "/", "p"); err != nil || s.Live || s.SID != "s" {
 		t.Errorf("session %+v, %v", s, err)
+	}
+}
+
+// A node ends between saying that it has a session and being asked for it.
+func TestTakenWhileItsNodeEnds(t *testing.T) {
+	var w *net
+	var armed, found atomic.Bool
+	var killing sync.WaitGroup
+	owner, taker := incarnation(0), incarnation(2)
+	w, logs := newNet(t, 2, nil)
+	last := w.add(t, taker, func(c *peerlog.Config) {
+		send := c.Send
+		c.Send = func(to string, frame []byte) error {
+			switch {
+			case to != owner || !armed.Load(), found.CompareAndSwap(false, true):
+				return send(to, frame)
+			case armed.CompareAndSwap(true, false):
+				killing.Go(func() { w.kill(owner) })
+			}
+			return nil
+		}
+	})
+	defer killing.Wait()
+	for _, l := range append(logs, last) {
+		inSync(t, l, 2)
+	}
+	if err := logs[0].SaveSession(t.Context(), "/", &adapter.Session{PID: "pid", SID: "sid", Rooms: []string{"room"}}); err != nil {
+		t.Fatal(err)
+	}
+	armed.Store(true)
+	s, err := last.TakeSession(t.Context(), "/", "pid")
+	if err != nil || s.SID != "sid" || s.Live {
+		t.Errorf("got %+v, %v", s, err)
+	}
+	if s, err := logs[1].TakeSession(t.Context(), "/", "pid"); err == nil {
+		t.Errorf("taken twice: %+v", s)
 	}
 }
 

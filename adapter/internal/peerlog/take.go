@@ -109,11 +109,29 @@ type place struct {
 	node    string // who decides who gets it; this node's incarnation too
 }
 
-// flyTake takes the sessions of all who wait: it asks who has them, and then of
-// those who have the newest version one, the same for all who ask.
+// flyTake takes the sessions of all who wait. A node that ends between being
+// found to have one and being asked for it need not be the only one: who was to
+// get it from there looks once more.
 func (l *Log) flyTake(all []*passenger[*saved]) {
+	peers := l.findAndClaim(all)
+	var again []*passenger[*saved]
+	for _, p := range all {
+		if errors.Is(p.err, errSilent) {
+			p.err = nil
+			again = append(again, p)
+		}
+	}
+	if len(again) > 0 {
+		l.findAndClaim(again)
+	}
+	l.tell(peers, all)
+}
+
+// findAndClaim asks who has the sessions, and then of those who have the newest version
+// one, the same for all who ask. It returns who was asked.
+func (l *Log) findAndClaim(all []*passenger[*saved]) (peers []string) {
 	l.mu.Lock()
-	peers := slices.Clone(l.peers)
+	peers = slices.Clone(l.peers)
 	l.mu.Unlock()
 	id, a := l.begin(peers, func(id uint64) []byte {
 		b := msgp.AppendUint64(appendHead(nil, 2, typeFind), id)
@@ -157,7 +175,7 @@ func (l *Log) flyTake(all []*passenger[*saved]) {
 	for node, list := range claims {
 		l.claim(node, list, places, all)
 	}
-	l.tell(peers, all)
+	return peers
 }
 
 // replicated reports whether what the silent have is here, too.

@@ -49,6 +49,13 @@ type Config struct {
 	// Drain is how long a graceful stop may take before what is left is cut;
 	// default 10 s.
 	Drain time.Duration
+	// DrainDelay is how long a node goes on as before when it is to stop, but
+	// for saying that it is not ready, so that load balancers get to know;
+	// default 0. It comes on top of Drain.
+	DrainDelay time.Duration
+	// DrainRate is how many clients a second are sent away at least; default
+	// 2,000; 0: as many as Drain leaves time for.
+	DrainRate int
 
 	Engine  Engine
 	Cluster Cluster

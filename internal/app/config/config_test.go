@@ -43,7 +43,7 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := config.Config{
-		Name: host, Addr: ":3000", AdminAddr: "127.0.0.1:3900", App: "chat", Drain: 10 * time.Second,
+		Name: host, Addr: ":3000", AdminAddr: "127.0.0.1:3900", App: "chat", Drain: 10 * time.Second, DrainRate: 2000,
 		Engine: config.Engine{
 			Path: "/socket.io/", Transports: []string{"polling", "websocket"},
 			PingInterval: 25 * time.Second, PingTimeout: 20 * time.Second,

@@ -18,9 +18,9 @@ type Key struct {
 	Name    string // as a flag and in the file
 	Usage   string // one line
 	Default string // "" for none
-	Type    string // "string", "duration", "size", "list", "urls" or "bool"
+	Type    string // "string", "duration", "size", "list", "urls", "int" or "bool"
 
-	field func(*Config) any   // *string, *time.Duration, *size, *[]string or *bool
+	field func(*Config) any   // *string, *time.Duration, *size, *[]string, *int or *bool
 	check func(string) error  // nil when the type says it all
 	mask  func(string) string // what is printed for a value that holds a secret
 }
@@ -56,6 +56,10 @@ func nodeKeys() []Key {
 			field: func(c *Config) any { return &c.App }, check: oneOf(AppChat, AppBench)},
 		{Name: "drain", Type: "duration", Default: "10s", Usage: "how long a graceful stop may take before connections are cut",
 			field: func(c *Config) any { return &c.Drain }},
+		{Name: "drain-delay", Type: "duration", Default: "0s", Usage: "how long a node that is to stop only says that it is not ready, before it sends clients away",
+			field: func(c *Config) any { return &c.DrainDelay }},
+		{Name: "drain-rate", Type: "int", Default: "2000", Usage: "clients a second that are sent away at least; 0 takes all the time of drain",
+			field: func(c *Config) any { return &c.DrainRate }},
 		{Name: "pprof", Type: "bool", Default: "false", Usage: "serve /debug/pprof/ at admin-addr",
 			field: func(c *Config) any { return &c.Pprof }},
 	}
@@ -148,6 +152,8 @@ func (k Key) set(c *Config, v any) error {
 		if *p, err = strconv.ParseBool(s); err != nil {
 			return fmt.Errorf("%q is neither true nor false", s)
 		}
+	case *int:
+		return setInt(p, v)
 	case *time.Duration:
 		return setDuration(p, v)
 	case *size:
@@ -188,6 +194,19 @@ func split(s string) []string {
 		}
 	}
 	return out
+}
+
+func setInt(p *int, v any) error {
+	s, err := text(v)
+	if err != nil {
+		return err
+	}
+	n, err := strconv.ParseUint(s, 10, 31)
+	if err != nil {
+		return fmt.Errorf("%q is no number from 0 on", s)
+	}
+	*p = int(n)
+	return nil
 }
 
 func setDuration(p *time.Duration, v any) error {

@@ -74,6 +74,8 @@ func (k Key) value(c *Config) any {
 		return int64(*p)
 	case *bool:
 		return *p
+	case *int:
+		return *p
 	case *[]string:
 		return slices.Clone(*p)
 	case *string:

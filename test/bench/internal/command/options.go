@@ -25,7 +25,7 @@ them with "socketeer bench", in rounds that change the order, and stops them.
 Prints a table for each scenario (medians, with the extremes in brackets; the
 ratio of ours to each peer, taken within each round) and whether the targets
 are met. All scenarios in five rounds, those that take long in two, take about
-20 minutes.
+30 minutes.
 
 The figures are worth what the machine's quiet is worth: the line "other
 processes" of a table should be near 0, and a round in which it was above

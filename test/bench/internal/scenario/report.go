@@ -60,6 +60,8 @@ type Drops struct {
 type Deploy struct {
 	Percent   float64 `json:"delivered_percent"`
 	Fallen    float64 `json:"connections_lost"`
+	Returned  float64 `json:"connections_returned"`
+	Recovered float64 `json:"recovered"`
 	Back      float64 `json:"connected_percent"` // at the end
 	Gap       Latency `json:"gap"`
 	Reconnect Latency `json:"reconnect"`

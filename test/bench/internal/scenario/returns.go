@@ -121,6 +121,7 @@ func (deploy) metrics(Scenario) []Metric {
 		{P99, "gap p99, ms", true, func(r *Report) float64 { return r.Deploy.Gap.P99 }},
 		{ReconnectP50, "time to reconnect p50, ms", true, func(r *Report) float64 { return r.Deploy.Reconnect.P50 }},
 		{ReconnectP99, "time to reconnect p99, ms", true, func(r *Report) float64 { return r.Deploy.Reconnect.P99 }},
+		{Recovered, "returns with a session recovered, %", false, func(r *Report) float64 { return percent(r.Deploy.Recovered, r.Deploy.Returned) }},
 		{Fallen, "connections lost", false, func(r *Report) float64 { return r.Deploy.Fallen }},
 		{Back, "back at the end, %", false, func(r *Report) float64 { return r.Deploy.Back }},
 		{FailedAttempts, "failed attempts", false, func(r *Report) float64 { return r.Deploy.Failed }},

@@ -15,7 +15,8 @@ const (
 		"load": {"missing": 500, "duplicated": 3, "server_cpu": {"cores": 0.1, "per_message_us": 40}, "generator_cpu": {"cores": 0.05}, "other_cores": 0.1}}`
 	deployReport = `{"conns": 100, "lost_connections": 100,
 		"deploy": {"delivered_percent": 95, "connections_lost": 100, "connected_percent": 98,
-			"gap": {"p50_ms": 1000, "p99_ms": 1500}, "reconnect": {"p50_ms": 2, "p99_ms": 20}, "failed_attempts": 7},
+			"gap": {"p50_ms": 1000, "p99_ms": 1500}, "reconnect": {"p50_ms": 2, "p99_ms": 20}, "failed_attempts": 7,
+			"connections_returned": 80, "recovered": 60},
 		"load": {"missing": 500, "missed_sends": 8, "misordered": 2, "generator_cpu": {"cores": 0.1}, "other_cores": 0}}`
 )
 
@@ -37,7 +38,7 @@ func TestReturns(t *testing.T) {
 		}, scenario.Faults{Duplicated: 3, Lost: 1}, false},
 		{"deploy", deployReport, map[scenario.Key]float64{
 			scenario.Delivered: 95, scenario.Undelivered: 5, scenario.P50: 1000, scenario.P99: 1500, scenario.ReconnectP50: 2, scenario.ReconnectP99: 20,
-			scenario.Fallen: 100, scenario.Back: 98, scenario.FailedAttempts: 7, scenario.GeneratorCores: 0.1,
+			scenario.Recovered: 75, scenario.Fallen: 100, scenario.Back: 98, scenario.FailedAttempts: 7, scenario.GeneratorCores: 0.1,
 		}, scenario.Faults{Misordered: 2}, false},
 	} {
 		t.Run(tt.scenario, func(t *testing.T) {
@@ -84,8 +85,8 @@ func TestRuns(t *testing.T) {
 		"storm":       {5, 1, false, false, false},
 		"drops":       {2, 0, false, false, true},
 		"direct":      {5, 1, false, false, false},
-		"deploy":      {2, 0, false, true, false},
-		"deploy-kill": {2, 0, false, true, false},
+		"deploy":      {2, 0, false, true, true},
+		"deploy-kill": {2, 0, false, true, true},
 	} {
 		s := named(t, name)
 		if s.Rounds(5) != want.rounds || s.Rounds(1) != 1 || s.Warmups() != want.warmups {

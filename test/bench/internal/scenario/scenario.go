@@ -88,7 +88,7 @@ func (s Scenario) Replaces() bool {
 // one, except where servers do not live that long, or nothing depends on it
 // that the compiler of Node.js has seen the load.
 func (s Scenario) Warmups() int {
-	if s.Fresh() || s.Replaces() || s.Returns() {
+	if s.Fresh() || s.Returns() {
 		return 0
 	}
 	return 1
@@ -96,7 +96,7 @@ func (s Scenario) Warmups() int {
 
 // Returns reports whether what clients missed while they were away is what
 // counts: servers that keep sessions for them take part only there.
-func (s Scenario) Returns() bool { return s.mode == drops{} }
+func (s Scenario) Returns() bool { return s.mode == drops{} || s.Replaces() }
 
 // FansOut reports whether messages go to rooms whose members are on several
 // nodes.

@@ -43,6 +43,7 @@ type Kind struct {
 func All() []Kind {
 	return []Kind{
 		{Name: Ours, Title: "Socketeer; several nodes on adapter mesh, each with its share of the processors", nodes: []int{1, 3}, adapter: "mesh"},
+		{Name: "ours-recovery", Title: "Socketeer with recovery", Against: "ws-streams-recovery", nodes: []int{1, 3}, adapter: "mesh", recovers: true},
 		{Name: "ours-nats", Title: "Socketeer on adapter nats", Against: "uws-redis", nodes: []int{3}, adapter: "nats", fanout: true},
 		{Name: "ours-redis", Title: "Socketeer on adapter redis", Against: "uws-redis", nodes: []int{3}, adapter: "redis", redis: true, fanout: true},
 		{Name: "ours-sharded", Title: "Socketeer on adapter redis-sharded", Against: "uws-redis", nodes: []int{3}, adapter: "redis-sharded", redis: true, fanout: true},
@@ -53,6 +54,7 @@ func All() []Kind {
 		{Name: "uws-redis", Title: "socket.io on uWebSockets.js, @socket.io/redis-adapter", nodes: []int{3}, script: "uws-server.js", adapter: "redis", redis: true},
 		{Name: "ws-redis", Title: "socket.io on ws, @socket.io/redis-adapter", nodes: []int{3}, script: "ws-server.js", adapter: "redis", redis: true},
 		{Name: "ws-streams", Title: "socket.io on ws, @socket.io/redis-streams-adapter", nodes: []int{3}, script: "ws-server.js", adapter: "redis-streams", redis: true},
+		{Name: "ws-streams-recovery", Title: "ws-streams with connection state recovery", nodes: []int{3}, script: "ws-server.js", adapter: "redis-streams", redis: true, recovers: true},
 	}
 }
 

@@ -73,12 +73,18 @@ func startStop(t *testing.T, tools server.Tools, name string, nodes, processes i
 
 func TestOurs(t *testing.T)        { startStop(t, need.Ours(t), server.Ours, 1, 1) }
 func TestOursCluster(t *testing.T) { startStop(t, need.Ours(t), server.Ours, 3, 3) }
-func TestWS(t *testing.T)          { startStop(t, need.Peers(t), "ws", 1, 1) }
-func TestUWS(t *testing.T)         { startStop(t, need.Peers(t), "uws", 1, 1) }
-func TestWSRecovery(t *testing.T)  { startStop(t, need.Peers(t), "ws-recovery", 1, 1) }
-func TestWSRedis(t *testing.T)     { startStop(t, need.Cluster(t), "ws-redis", 3, 4) }
-func TestUWSRedis(t *testing.T)    { startStop(t, need.Cluster(t), "uws-redis", 3, 4) }
-func TestWSStreams(t *testing.T)   { startStop(t, need.Cluster(t), "ws-streams", 3, 4) }
+func TestOursRecovery(t *testing.T) {
+	startStop(t, need.Ours(t), "ours-recovery", 3, 3)
+}
+func TestOursRedis(t *testing.T)   { startStop(t, need.Cluster(t), "ours-redis", 3, 4) }
+func TestOursStreams(t *testing.T) { startStop(t, need.Cluster(t), "ours-streams", 3, 4) }
+
+func TestWS(t *testing.T)         { startStop(t, need.Peers(t), "ws", 1, 1) }
+func TestUWS(t *testing.T)        { startStop(t, need.Peers(t), "uws", 1, 1) }
+func TestWSRecovery(t *testing.T) { startStop(t, need.Peers(t), "ws-recovery", 1, 1) }
+func TestWSRedis(t *testing.T)    { startStop(t, need.Cluster(t), "ws-redis", 3, 4) }
+func TestUWSRedis(t *testing.T)   { startStop(t, need.Cluster(t), "uws-redis", 3, 4) }
+func TestWSStreams(t *testing.T)  { startStop(t, need.Cluster(t), "ws-streams", 3, 4) }
 
 func TestFreeAddrs(t *testing.T) {
 	addrs, err := server.FreeAddrs(t.Context(), 20)

@@ -75,21 +75,29 @@ func (t *Tools) Prepare(ctx context.Context, k Kind, died func(error)) (*Setup, 
 }
 
 // Load returns the arguments by which a command of "socketeer bench" finds the
-// nodes of s, or, when s was only prepared, starts them. It must run in the
-// folder and with the environment of Surroundings.
+// nodes of s, or, when s was only prepared, starts them; nodes of ours it starts
+// by itself. It must run in the folder and with the environment of Surroundings.
 func (s *Setup) Load() []string {
-	switch {
-	case len(s.Addrs) > 0:
+	if len(s.Addrs) > 0 {
 		pids := make([]string, len(s.PIDs))
 		for i, pid := range s.PIDs {
 			pids[i] = strconv.Itoa(pid)
 		}
 		return []string{"--addr", strings.Join(s.Addrs, ","), "--pid", strings.Join(pids, ",")}
-	case len(s.argv) > 0:
-		return []string{"--serve", strings.Join(s.argv, " ") + " {port}"}
 	}
-	return nil // nodes of ours are what it starts by itself
+	args := []string{"--adapter", s.Kind.adapter}
+	if len(s.argv) > 0 {
+		args = []string{"--serve", strings.Join(s.argv, " ") + " {port}"}
+	}
+	if s.Kind.recovers {
+		args = append(args, "--recover")
+	}
+	return args
 }
+
+// recovery is how long nodes of ours keep sessions: what Node.js servers do by
+// default.
+const recovery = "2m"
 
 // Surroundings are the folder in which a command runs that starts nodes of s,
 // empty for the harness's own, and its environment.
@@ -148,6 +156,9 @@ func (t *Tools) startOurs(ctx context.Context, s *Setup, nodes int, died func(er
 			} else {
 				argv = append(argv, "--cluster-addr", peers[i], "--cluster-peers", strings.Join(peers, ","))
 			}
+		}
+		if s.Kind.recovers {
+			argv = append(argv, "--recovery", recovery)
 		}
 		if _, err := s.launch(command{name: nodeName(s.Kind, i, nodes), argv: argv, env: env}, died); err != nil {
 			return err

@@ -21,10 +21,14 @@ func TestPlays(t *testing.T) {
 		}
 		want := "ours uws ws"
 		switch {
+		case s.Replaces():
+			want = "ours ours-recovery uws-redis ws-redis ws-streams ws-streams-recovery"
+		case s.FansOut():
+			want = "ours ours-nats ours-redis ours-sharded ours-streams uws-redis ws-redis ws-streams"
 		case s.Nodes == 3:
 			want = "ours uws-redis ws-redis ws-streams"
 		case s.Name == "drops":
-			want = "ours uws ws ws-recovery"
+			want = "ours ours-recovery uws ws ws-recovery"
 		}
 		if strings.Join(got, " ") != want {
 			t.Errorf("%s: got %v, want %s", s.Name, got, want)
@@ -60,12 +64,14 @@ func TestPrepare(t *testing.T) {
 
 func TestPrepareOurs(t *testing.T) {
 	tools := server.Tools{}
-	s, err := tools.Prepare(t.Context(), kind(t, server.Ours), unexpected(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if dir, env := s.Surroundings(); dir != "" || len(s.Load()) != 0 || len(env) == 0 {
-		t.Errorf("%v in %q, %d variables", s.Load(), dir, len(env))
+	for name, want := range map[string]string{server.Ours: "--adapter mesh", "ours-recovery": "--adapter mesh --recover"} {
+		s, err := tools.Prepare(t.Context(), kind(t, name), unexpected(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if dir, env := s.Surroundings(); dir != "" || strings.Join(s.Load(), " ") != want || len(env) == 0 {
+			t.Errorf("%s: %v in %q, %d variables", name, s.Load(), dir, len(env))
+		}
 	}
 }
 
@@ -74,6 +80,9 @@ func TestPrepareRecovery(t *testing.T) {
 	s, err := tools.Prepare(t.Context(), kind(t, "ws-recovery"), unexpected(t))
 	if err != nil {
 		t.Fatal(err)
+	}
+	if got, want := strings.Join(s.Load(), " "), "--serve node ws-server.js {port} --recover"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 	if _, env := s.Surroundings(); value(env, "RECOVERY") != "1" || value(env, "ADAPTER") != "" {
 		t.Errorf("RECOVERY=%s ADAPTER=%s", value(env, "RECOVERY"), value(env, "ADAPTER"))

@@ -113,6 +113,23 @@ func TestMarkdown(t *testing.T) {
 	}
 }
 
+// A server of ours beside the first is compared with its own peer.
+func TestAgainst(t *testing.T) {
+	r := example()
+	report := r.Runs[0].Report
+	r.Runs = nil
+	for _, name := range []string{"ours-recovery", "ws-streams-recovery", "ours-redis"} {
+		r.Runs = append(r.Runs, results.Run{Scenario: "echo", Server: name, Round: 1, Report: report})
+	}
+	var b strings.Builder
+	if err := table.Markdown(&b, r); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := b.String(), "| 1 round | ours-recovery | ours-recovery/ws-streams-recovery | ours-redis | ws-streams-recovery |\n"; !strings.Contains(got, want) {
+		t.Errorf("no %q in\n%s", want, got)
+	}
+}
+
 // Peers alone have nothing to be compared with.
 func TestWithoutOurs(t *testing.T) {
 	r := example()

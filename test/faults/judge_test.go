@@ -1,0 +1,83 @@
+package faults_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+)
+
+// watch begins to watch for the nodes that a fault reaches to notice it: they
+// are not ready, or count something. It returns what waits for that.
+func watch(p place, clusters []*cluster) (notice func(testing.TB)) {
+	var waiting []func(testing.TB)
+	for _, c := range clusters {
+		for i, n := range c.nodes {
+			if slices.Contains(p.spared, i) {
+				continue
+			}
+			before := n.toll()
+			waiting = append(waiting, func(t testing.TB) {
+				t.Helper()
+				eventually(t, c.kind.name+"/"+n.name+" to notice", func() bool { return n.toll() != before || n.Ready() != nil })
+			})
+		}
+	}
+	return func(t testing.TB) {
+		t.Helper()
+		for _, f := range waiting {
+			f(t)
+		}
+	}
+}
+
+// died returns the times of what Redis may have taken to its grave, of what was
+// on its way since a moment.
+func (p place) died(since time.Time) (list []window) {
+	if p.deaths == nil {
+		return nil
+	}
+	for _, w := range *p.deaths {
+		if p.empty && since.Before(w.from) {
+			w.from = since
+		}
+		list = append(list, w)
+	}
+	return list
+}
+
+// judge holds a cluster to what its kind promises. Redis was broken and whole
+// again in the time of the window, which begins with what was on its way then.
+func (c *cluster) judge(t *testing.T, p place, before toll, down window, struck time.Time, recovered bool) {
+	t.Helper()
+	after := c.toll()
+	lost := 0
+	for i, l := range c.listeners {
+		f := c.check(l.receiver)
+		lost += len(f.lost)
+		if c.keeps {
+			excused := p.died(down.from)
+			if p.split && !(recovered && l == c.traveller()) {
+				excused = append(excused, down)
+			}
+			f.judge(t, l.receiver, struck, excused...)
+			continue
+		}
+		// What its own node sends reaches a client whatever happens to Redis.
+		local := findings{}
+		for _, m := range f.lost {
+			if i < len(c.nodes) && m.sender == c.nodes[i].name {
+				local.lost = append(local.lost, m)
+			}
+		}
+		local.judge(t, l.receiver, struck)
+		f.judge(t, l.receiver, struck, down)
+	}
+	t.Logf("down for %v: %d messages lost, dropped %d, outages %d, traveller recovered %v, %d emits refused",
+		down.to.Sub(struck), lost, after.dropped-before.dropped, after.outages-before.outages, recovered, len(c.refused))
+	if lost > 0 && after.dropped == before.dropped && after.outages == before.outages {
+		t.Errorf("%d messages were lost, and nothing was counted: %+v", lost, after)
+	}
+	if after.unsorted > before.unsorted {
+		t.Errorf("malformed, overflown or trimmed: %+v, before %+v", after, before)
+	}
+}
