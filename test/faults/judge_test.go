@@ -56,7 +56,7 @@ func (c *cluster) judge(t *testing.T, p place, before toll, down window, struck 
 		lost += len(f.lost)
 		if c.keeps {
 			excused := p.died(down.from)
-			if p.split && !(recovered && l == c.traveller()) {
+			if p.split && (!recovered || l != c.traveller()) {
 				excused = append(excused, down)
 			}
 			f.judge(t, l.receiver, struck, excused...)
