@@ -73,39 +73,49 @@ func TestSlowConsumers(t *testing.T) {
 	text := strings.Repeat("x", 10_000)
 	s.attack("does not read", func(t *testing.T) {
 		slow, slowPoller, reader := s.joined(t, ""), s.joinedPolling(t), s.joined(t, "")
-		got := make(chan int, 1)
+		const most = 20_000
+		read := make(chan struct{}, most)
 		go func() {
-			n := 0
+			defer close(read)
 			for {
 				_, payload, err := reader.ReadFrame()
 				if err != nil || strings.HasPrefix(payload, `42["end"`) {
-					got <- n
 					return
 				}
 				if strings.HasPrefix(payload, `42["flood"`) {
-					n++
+					read <- struct{}{}
 				}
 			}
 		}()
+		got := 0
+		// await returns when the reader has so many, or has come to its end.
+		await := func(n int) {
+			for got < n {
+				select {
+				case _, more := <-read:
+					if !more {
+						return
+					}
+					got++
+				case <-time.After(peer.Patience):
+					t.Fatal("the reader waits")
+				}
+			}
+		}
 		sent := 0
-		for len(s.ended) < 2 && sent < 20_000 {
+		for len(s.ended) < 2 && sent < most {
 			if err := s.Emit("flood", text); err != nil {
 				t.Fatal(err)
 			}
-			if sent++; sent%5 == 0 { // at a pace that those can follow who read
-				s.calm.echo(t)
+			if sent++; sent%5 == 0 { // at a pace that the reader can follow
+				await(sent)
 			}
 		}
 		if err := s.Emit("end"); err != nil {
 			t.Fatal(err)
 		}
-		select {
-		case n := <-got:
-			if n != sent {
-				t.Errorf("the reader got %d of %d", n, sent)
-			}
-		case <-time.After(peer.Patience):
-			t.Error("the reader waits")
+		if await(sent + 1); got != sent {
+			t.Errorf("the reader got %d of %d", got, sent)
 		}
 		s.endsAs(t, "slow consumer")
 		s.endsAs(t, "slow consumer")
