@@ -107,7 +107,8 @@ func TestSlowConsumers(t *testing.T) {
 			if err := s.Emit("flood", text); err != nil {
 				t.Fatal(err)
 			}
-			if sent++; sent%5 == 0 { // at a pace that the reader can follow
+			if sent++; sent%5 == 0 { // at a pace that those can follow who read
+				s.calm.echo(t)
 				await(sent)
 			}
 		}
