@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/socketeer-io/socketeer/internal/rawconn"
 )
 
 const (
@@ -33,7 +35,7 @@ const (
 type link struct {
 	peer hello // immutable, as are the next four
 	nc   net.Conn
-	raw  *raw // nil: the writer writes everything
+	raw  *rawconn.Conn // nil: the writer writes everything
 	bus  *bus
 	wake chan struct{} // capacity 1, to the writer
 
@@ -55,7 +57,7 @@ type link struct {
 }
 
 func newLink(b *bus, nc net.Conn, peer hello) *link {
-	return &link{peer: peer, nc: nc, raw: newRaw(nc), bus: b, wake: make(chan struct{}, 1), closed: make(chan struct{}), removed: make(chan struct{})}
+	return &link{peer: peer, nc: nc, raw: rawconn.New(nc), bus: b, wake: make(chan struct{}, 1), closed: make(chan struct{}), removed: make(chan struct{})}
 }
 
 // queue appends a frame, to leave at the next flush. A message that exceeds
@@ -111,7 +113,7 @@ func (l *link) write() {
 		if b == nil {
 			return
 		}
-		n, err := l.raw.write(b)
+		n, err := l.raw.TryWrite(b)
 		if err != nil {
 			l.end(err)
 			return
@@ -191,7 +193,7 @@ func (l *link) remaining() []byte {
 
 func (l *link) readSome(b []byte) (int, error) {
 	if l.raw != nil {
-		return l.raw.read(b)
+		return l.raw.Read(b)
 	}
 	return l.nc.Read(b)
 }

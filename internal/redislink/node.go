@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/redis/rueidis"
+
+	"github.com/socketeer-io/socketeer/internal/rawconn"
 )
 
 // bufferSize is that of rueidis' buffers, two for each connection. Larger
@@ -150,7 +152,7 @@ func (c *config) connect(ctx context.Context, addr string, config *tls.Config) (
 	if err != nil {
 		return nil, err
 	}
-	s := &socket{Conn: raw, raw: raw}
+	s := &socket{Conn: rawconn.Wrap(raw), raw: raw}
 	if config == nil || network == "unix" {
 		return s, nil
 	}
@@ -158,7 +160,7 @@ func (c *config) connect(ctx context.Context, addr string, config *tls.Config) (
 	if config.ServerName == "" {
 		config.ServerName, _, _ = net.SplitHostPort(addr)
 	}
-	secure := tls.Client(raw, config)
+	secure := tls.Client(s.Conn, config)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		_ = raw.Close()
 		return nil, tlsError{err}
