@@ -188,7 +188,7 @@ func oneOrder(t *testing.T, l *logs) {
 	for n, s := range l.sites {
 		all[n] = &seen{last: map[string]int{}}
 		s.connect("r")
-		s.seen = func(m *adapter.Message) {
+		see := func(m *adapter.Message) {
 			var who string
 			var i int
 			if _, err := fmt.Sscanf(string(m.Data), "[%q,%d]", &who, &i); err != nil {
@@ -205,6 +205,9 @@ func oneOrder(t *testing.T, l *logs) {
 			}
 			v.offsets, v.last[who] = append(v.offsets, m.Offset), i+1
 		}
+		s.mu.Lock()
+		s.seen = see
+		s.mu.Unlock()
 	}
 	for n, s := range l.sites {
 		for g := range senders {

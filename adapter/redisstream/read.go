@@ -21,6 +21,17 @@ const (
 // patience is what a command may take beyond what it waits for.
 const patience = 3 * time.Second
 
+// Entries that come often are read together: gather is how long the next read
+// waits when the last two came within twice that time. A read costs Redis and
+// every node about the same for one entry and for a few, so that nearly half of
+// the processor time is saved at three thousand a second. After a wait that
+// brought no more than one entry the next read does not wait, then the next two,
+// and up to maxRest.
+const (
+	gather  = time.Millisecond
+	maxRest = 64
+)
+
 // checkEvery is how often a reader that reads without errors looks whether
 // entries were trimmed before it came to them, at most when it is behind.
 const checkEvery = time.Second
@@ -34,6 +45,10 @@ type reader struct {
 	// The goroutine's own.
 	place   place
 	check   time.Time         // when to look for what was trimmed
+	came    time.Time         // when the last entries came
+	waited  bool              // before the last read
+	vain    int               // how long the next rest is
+	rest    int               // reads not to wait before
 	numbers map[string]uint64 // of the newest entry of each Go node; nil at first
 
 	mu      sync.Mutex
@@ -106,6 +121,9 @@ func (r *reader) turn(ctx context.Context, unsure bool) error {
 		return err
 	}
 	entries := streams[r.s.name]
+	now := time.Now()
+	often := now.Sub(r.came) < 2*gather
+	r.came = now
 	for _, e := range entries {
 		id, ok := parseOffset(e.ID)
 		if !ok {
@@ -123,8 +141,28 @@ func (r *reader) turn(ctx context.Context, unsure bool) error {
 	}
 	if len(entries) < r.s.o.ReadCount { // not behind
 		r.check = time.Now().Add(maxCheck)
+		r.gather(ctx, often, len(entries))
 	}
 	return nil
+}
+
+// gather waits for more entries, if they come often. The last read brought so
+// many.
+func (r *reader) gather(ctx context.Context, often bool, brought int) {
+	if r.waited {
+		r.vain = min(2*r.vain+1, maxRest)
+		if brought > 1 {
+			r.vain = 0
+		}
+		r.rest = r.vain
+	}
+	r.waited = often && r.rest == 0
+	switch {
+	case r.waited:
+		sleep(ctx, gather)
+	case r.rest > 0:
+		r.rest--
+	}
 }
 
 // command is the read. It is not marked as one, or rueidis would repeat it after

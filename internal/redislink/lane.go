@@ -14,6 +14,18 @@ const (
 	batchBytes = 1 << 20
 )
 
+// Messages that come often wait for each other: gather is for how long. To
+// Redis and to both nodes a batch of a few costs about as much as a single
+// message, so that a third of the processor time is saved at a thousand messages
+// a second. Nothing waits when the last batch is twice that long ago, when there
+// are gatherItems, or after waiting in vain: for one batch, then two, and up to
+// maxRest, as it is for one who waits for every answer.
+const (
+	gather      = time.Millisecond
+	gatherItems = 64
+	maxRest     = 64
+)
+
 // itemOverhead is what an item in the backlog costs besides its bytes.
 const itemOverhead = 128
 
@@ -63,6 +75,8 @@ type lane struct {
 	// The goroutine's own.
 	node *node
 	used time.Duration // when the connection was used
+	vain int           // how long the next rest is
+	rest int           // batches to be sent without gathering
 
 	mu      sync.Mutex
 	items   []item
@@ -174,6 +188,34 @@ func (n *lane) take(batch []item) (_ []item, retired bool) {
 	return batch, n.retired
 }
 
+// gather waits for more to send, if there is something and it comes often.
+func (n *lane) gather() {
+	before := n.waiting()
+	switch {
+	case before == 0 || before >= gatherItems || n.link.now()-n.used > 2*gather:
+		return
+	case n.rest > 0:
+		n.rest--
+		return
+	}
+	select {
+	case <-time.After(gather):
+	case <-n.link.draining:
+	}
+	n.vain = min(2*n.vain+1, maxRest)
+	if n.waiting() > before {
+		n.vain = 0
+	}
+	n.rest = n.vain
+}
+
+// waiting returns how many items there are to send.
+func (n *lane) waiting() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.items)
+}
+
 // run sends until the lane is retired, or the link closed and nothing waits.
 func (n *lane) run() {
 	defer close(n.ended)
@@ -189,6 +231,7 @@ func (n *lane) run() {
 		if !n.healthy() && !n.reconnect(ctx) {
 			return
 		}
+		n.gather()
 		var retired bool
 		batch, retired = n.take(batch)
 		if len(batch) > 0 {

@@ -1,0 +1,91 @@
+package redislink
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// gatherer returns a lane that nothing runs, in use just now.
+func gatherer(ctx context.Context) *lane {
+	l := &Link{start: time.Now(), draining: make(chan struct{})}
+	context.AfterFunc(ctx, func() { close(l.draining) })
+	return &lane{link: l}
+}
+
+// waits returns for how long the lane gathers, if so many items come meanwhile.
+func (n *lane) waits(more int) time.Duration {
+	n.used = n.link.now()
+	start := time.Now()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		time.Sleep(gather / 2)
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		for range more {
+			n.items = append(n.items, item{})
+		}
+	}()
+	n.gather()
+	d := time.Since(start)
+	<-done
+	return d
+}
+
+func TestMessagesThatComeOftenWaitForEachOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := gatherer(t.Context())
+		if d := n.waits(0); d != 0 {
+			t.Errorf("with nothing to send it waited %v", d)
+		}
+		n.items = make([]item, 1)
+		for range 3 {
+			if d := n.waits(1); d != gather {
+				t.Errorf("waited %v, want %v", d, gather)
+			}
+		}
+		n.used = n.link.now()
+		time.Sleep(2*gather + 1)
+		start := time.Now()
+		if n.gather(); time.Since(start) != 0 {
+			t.Errorf("a message that came late waited %v", time.Since(start))
+		}
+		n.items = make([]item, gatherItems)
+		if d := n.waits(0); d != 0 {
+			t.Errorf("%d messages waited %v", gatherItems, d)
+		}
+	})
+}
+
+func TestWhoWaitsForEachAnswerIsHardlyHeldUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := gatherer(t.Context())
+		n.items = make([]item, 1)
+		var waited time.Duration
+		for range 1000 {
+			waited += n.waits(0)
+		}
+		if limit := 30 * gather; waited > limit {
+			t.Errorf("1,000 messages one after the other waited %v in sum, want at most %v", waited, limit)
+		}
+		n.rest = 0
+		if n.waits(1); n.vain != 0 {
+			t.Errorf("after a wait that was of use the next rest is %d", n.vain)
+		}
+	})
+}
+
+func TestClosingDoesNotWaitForMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		n := gatherer(ctx)
+		n.items = make([]item, 1)
+		cancel()
+		synctest.Wait()
+		if d := n.waits(0); d != 0 {
+			t.Errorf("waited %v", d)
+		}
+	})
+}
