@@ -92,7 +92,7 @@ func TestEnds(t *testing.T) {
 	t.Run("of the peer", func(t *testing.T) {
 		c, peer := pair(t, "tcp", "127.0.0.1:0")
 		peer.Close()
-		if _, err := c.Read(make([]byte, 1)); err != io.EOF {
+		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 			t.Errorf("got %v, want EOF", err)
 		}
 	})
@@ -102,7 +102,7 @@ func TestEnds(t *testing.T) {
 			t.Fatal(err)
 		}
 		peer.Close()
-		if _, err := c.Read(make([]byte, 1)); err == nil || err == io.EOF {
+		if _, err := c.Read(make([]byte, 1)); err == nil || errors.Is(err, io.EOF) {
 			t.Errorf("got %v, want a reset", err)
 		}
 		if _, err := c.Write([]byte{1}); err == nil {

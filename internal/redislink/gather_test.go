@@ -21,7 +21,7 @@ func (n *lane) waits(more int) time.Duration {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		time.Sleep(gather / 2)
+		time.Sleep(gather / 2) //nolint:forbidigo // within synctest
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		for range more {
@@ -47,7 +47,7 @@ func TestMessagesThatComeOftenWaitForEachOther(t *testing.T) {
 			}
 		}
 		n.used = n.link.now()
-		time.Sleep(2*gather + 1)
+		time.Sleep(2*gather + 1) //nolint:forbidigo // within synctest
 		start := time.Now()
 		if n.gather(); time.Since(start) != 0 {
 			t.Errorf("a message that came late waited %v", time.Since(start))
