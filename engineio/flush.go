@@ -54,7 +54,7 @@ func (f *flushers) add(c *Conn) {
 // are shared, make what the next round joins.
 const (
 	longRound = 2 * time.Millisecond
-	maxPause  = 5 * time.Millisecond
+	maxPause  = 10 * time.Millisecond
 )
 
 // run is one worker; single says that it has the only processor.
