@@ -32,6 +32,7 @@ var mayImport = map[string][]string{
 	"cluster":                    {},
 	"adapter/adaptertest":        {"adapter"},
 	"adapter/internal/peerlog":   {"adapter"},
+	"adapter/internal/peertest":  {"adapter", "cluster", "adapter/cluster"},
 	"adapter/cluster":            {"adapter", "cluster", "adapter/internal/lane", "adapter/internal/interest", "adapter/internal/peerlog"},
 	"adapter/nats":               {"adapter", "cluster", "adapter/cluster"},
 	"adapter/mesh":               {"adapter", "cluster", "adapter/cluster", "internal/rawconn"},
