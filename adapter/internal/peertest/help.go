@@ -50,9 +50,10 @@ func Eventually(tb testing.TB, what string, cond func() bool) {
 // system will not pick for anybody meanwhile.
 func FreeAddr(tb testing.TB) string {
 	tb.Helper()
+	var lc net.ListenConfig
 	for range 100 {
 		addr := fmt.Sprint("127.0.0.1:", 20000+mathrand.N(10000))
-		if l, err := net.Listen("tcp", addr); err == nil {
+		if l, err := lc.Listen(tb.Context(), "tcp", addr); err == nil {
 			l.Close()
 			return addr
 		}
