@@ -104,7 +104,7 @@ func (c *Cluster) connect(ctx context.Context) (err error) {
 	c.cancel = cancel
 	c.link, err = redislink.Open(ctx, redislink.Options{
 		URLs: c.o.URLs, TLS: c.o.TLS, Prefix: c.o.Prefix, ClientName: "socketeer", Logger: c.log,
-		Receive: c.receive, QueueBytes: c.o.QueueBytes, BacklogBytes: c.o.QueueBytes, ProbeInterval: c.o.ProbeInterval,
+		Receive: c.receive, QueueBytes: c.o.QueueBytes, BacklogBytes: c.o.QueueBytes, ProbeInterval: c.o.ProbeInterval, Gather: c.o.Gather,
 	})
 	if err != nil {
 		return err

@@ -21,8 +21,8 @@
 //
 // At most once. A publish waits in a queue bounded in bytes for a goroutine
 // that sends everything that has queued by its turn in one write, and waits for
-// the answers; what is sent is never sent a second time. Messages that come more
-// often than every 2 ms wait for each other, about a millisecond. All publishes of a
+// the answers; what is sent is never sent a second time. Messages that come often
+// wait for each other, for [Options.Gather]. All publishes of a
 // link leave in order on one connection (shard channels: one for each master;
 // a slot that moves may reorder). While Redis is away they wait for at most
 // [Options.PublishTimeout], and from then on are dropped at once. Every drop is

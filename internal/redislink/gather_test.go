@@ -7,9 +7,11 @@ import (
 	"time"
 )
 
+const gather = 2 * time.Millisecond
+
 // gatherer returns a lane that nothing runs, in use just now.
 func gatherer(ctx context.Context) *lane {
-	l := &Link{start: time.Now(), draining: make(chan struct{})}
+	l := &Link{options: Options{Gather: gather}, start: time.Now(), draining: make(chan struct{})}
 	context.AfterFunc(ctx, func() { close(l.draining) })
 	return &lane{link: l}
 }
@@ -55,6 +57,10 @@ func TestMessagesThatComeOftenWaitForEachOther(t *testing.T) {
 		n.items = make([]item, gatherItems)
 		if d := n.waits(0); d != 0 {
 			t.Errorf("%d messages waited %v", gatherItems, d)
+		}
+		n.items, n.link.options.Gather = n.items[:1], -1
+		if d := n.waits(1); d != 0 {
+			t.Errorf("waited %v, and was not to", d)
 		}
 	})
 }

@@ -17,6 +17,7 @@ const (
 	DefaultProbeInterval  = 5 * time.Second
 	DefaultDialTimeout    = 3 * time.Second
 	DefaultPublishTimeout = 2 * time.Second
+	DefaultGather         = 2 * time.Millisecond
 )
 
 // Options of a link. Only URLs is required.
@@ -71,6 +72,10 @@ type Options struct {
 	// PublishTimeout bounds how long a publish may take, queueing included,
 	// until it counts as lost. Default 2 s.
 	PublishTimeout time.Duration
+	// Gather is how long a message waits for others to travel with, where they
+	// come more often than twice in that time. Default 2 ms; negative: it does
+	// not wait.
+	Gather time.Duration
 }
 
 func (o Options) withDefaults() (Options, error) {
@@ -84,6 +89,7 @@ func (o Options) withDefaults() (Options, error) {
 	o.ProbeInterval = cmp.Or(o.ProbeInterval, DefaultProbeInterval)
 	o.DialTimeout = cmp.Or(o.DialTimeout, DefaultDialTimeout)
 	o.PublishTimeout = cmp.Or(o.PublishTimeout, DefaultPublishTimeout)
+	o.Gather = cmp.Or(o.Gather, DefaultGather)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
