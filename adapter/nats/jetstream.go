@@ -67,6 +67,13 @@ type JetStreamOptions struct {
 	StoreDir string
 }
 
+// How long JetStream may take until it can be used: embedded servers wait for
+// each other, and then agree on a leader.
+const (
+	externalStart = 20 * time.Second
+	embeddedStart = 90 * time.Second
+)
+
 // maxKeepTimeout is what KeepTimeout may be.
 const maxKeepTimeout = 30 * time.Second
 
@@ -156,7 +163,14 @@ func (c *Cluster) openLog(ctx context.Context, o *Options, self string, extra []
 	if err != nil {
 		return nil, fmt.Errorf("socketeer: jetstream: %w", err)
 	}
-	l, err := jslog.New(ctx, jslog.Config{
+	limit := externalStart
+	if c.server != nil {
+		limit = embeddedStart
+		o.Logger.Info("waiting for the other nodes' JetStream", "peers", o.Peers, "atMost", limit)
+	}
+	begin, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	l, err := jslog.New(begin, jslog.Config{
 		JS: js, Self: self, Stream: j.Stream, MaxPayload: min(o.MaxMessage, int(nc.MaxPayload())), Starting: c.server != nil,
 		Replicas: j.Replicas, Storage: j.Storage, MaxBytes: j.MaxBytes, KeepTimeout: j.KeepTimeout,
 		HistoryBytes: o.LogBytes, BacklogBytes: o.QueueBytes, Logger: o.Logger,

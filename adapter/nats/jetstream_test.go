@@ -76,6 +76,19 @@ func TestJetStreamLogConformance(t *testing.T) {
 	}
 }
 
+// Three servers, each stream on all of them.
+func TestJetStreamClusterConformance(t *testing.T) {
+	servers := natsProcesses(t, 3)
+	urls := servers[0].url() + "," + servers[1].url() + "," + servers[2].url()
+	adaptertest.RunLog(t, func(tb testing.TB, n int) []adapter.Factory {
+		return factories(keeping(tb, urls, n, nats.JetStreamOptions{Replicas: 3}))
+	}, adaptertest.LogOptions{Nodes: 3, Retain: time.Second})
+	adaptertest.Run(t, func(tb testing.TB, n int) []adapter.Factory {
+		name := fmt.Sprint("c", n, tb.Name())
+		return factories(keeping(tb, urls, n, nats.JetStreamOptions{}, func(o *nats.Options) { o.ClusterName = name }))
+	}, adaptertest.Options{Kill: kill})
+}
+
 func TestJetStreamConformance(t *testing.T) {
 	adaptertest.Run(t, func(tb testing.TB, n int) []adapter.Factory {
 		return factories(keeping(tb, jetStreamServer(tb), n, nats.JetStreamOptions{}))

@@ -93,6 +93,12 @@ func serverOptions(o *Options, serverName string) (*server.Options, error) {
 			NoAdvertise: true,
 		},
 	}
+	if j := o.JetStream; j != nil {
+		// Replicas know each other by the servers' names, and talk over the
+		// system account.
+		opts.ServerName, opts.NoSystemAccount = "socketeer-"+o.Name, false
+		opts.JetStream, opts.StoreDir, opts.JetStreamDomain = true, j.StoreDir, j.Domain
+	}
 	if o.TLS != nil {
 		opts.Cluster.TLSTimeout = tlsTimeout.Seconds()
 	}

@@ -20,6 +20,7 @@ import (
 // Defaults of [Config].
 const (
 	DefaultMaxBytes       = 256 << 20
+	DefaultGrace          = time.Minute // as long as it may take until a broken connection is known to be
 	DefaultKeepTimeout    = time.Second
 	DefaultPublishTimeout = 30 * time.Second
 	DefaultHistoryBytes   = 128 << 20
@@ -29,9 +30,6 @@ const (
 const (
 	// defaultRetain holds until Retain is called.
 	defaultRetain = 2 * time.Minute
-	// grace is how much longer than asked for messages are kept: for as long as
-	// it may take until a connection that is broken is known to be.
-	grace = time.Minute
 	// patience is what a request may take.
 	patience = 3 * time.Second
 	// Back-off of what fails.
@@ -57,6 +55,8 @@ type Config struct {
 	Replicas int
 	Storage  jetstream.StorageType
 	MaxBytes int64
+	// Grace is how much longer than Retain says messages are kept. Default 1 min.
+	Grace time.Duration
 	// KeepTimeout is how long a message may take to be kept. Default 1 s.
 	KeepTimeout time.Duration
 	// PublishTimeout is how long a message may wait for JetStream. Default 30 s.
@@ -71,6 +71,7 @@ type Config struct {
 
 func (c Config) withDefaults() (Config, error) {
 	c.MaxBytes = cmp.Or(c.MaxBytes, DefaultMaxBytes)
+	c.Grace = cmp.Or(c.Grace, DefaultGrace)
 	c.KeepTimeout = cmp.Or(c.KeepTimeout, DefaultKeepTimeout)
 	c.PublishTimeout = cmp.Or(c.PublishTimeout, DefaultPublishTimeout)
 	c.HistoryBytes = cmp.Or(c.HistoryBytes, DefaultHistoryBytes)
@@ -229,7 +230,7 @@ func (l *Log) Retain(_ string, d time.Duration) {
 
 // keep is for how long messages are kept.
 func (l *Log) keep() time.Duration {
-	return grace + cmp.Or(time.Duration(l.retain.Load()), defaultRetain)
+	return l.cfg.Grace + cmp.Or(time.Duration(l.retain.Load()), defaultRetain)
 }
 
 // Open says who is handed the messages of a namespace that are read from now on:
