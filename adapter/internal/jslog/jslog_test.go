@@ -74,7 +74,7 @@ func decode(body []byte) (string, *adapter.Message, uint64, error) {
 
 func start(t *testing.T, js jetstream.JetStream, self string, adjust func(*jslog.Config)) *jslog.Log {
 	t.Helper()
-	c := jslog.Config{JS: js, Self: self+strings.Repeat("x", 16-len(self)), Stream: "test", MaxPayload: 1 << 20}
+	c := jslog.Config{JS: js, Self: self + strings.Repeat("x", 16-len(self)), Stream: "test", MaxPayload: 1 << 20}
 	if adjust != nil {
 		adjust(&c)
 	}
@@ -121,16 +121,10 @@ func missed(t *testing.T, l *jslog.Log, nsp, offset string) string {
 // there all the time recovers, whether its node remembers or has just started.
 func TestAged(t *testing.T) {
 	js := connect(t, t.TempDir())
-	brief := func(c *jslog.Config) { c.Grace = 500 * time.Millisecond }
+	brief := func(c *jslog.Config) { c.Retain, c.Grace = 500*time.Millisecond, 500*time.Millisecond }
 	old := start(t, js, "old", brief)
-	old.Retain("/", 500*time.Millisecond)
 	s, err := js.Stream(patient(t), "test-log")
 	if err != nil {
-		t.Fatal(err)
-	}
-	cfg := s.CachedInfo().Config // it has been made before Retain was called
-	cfg.MaxAge, cfg.Duplicates = 6*time.Second, 6*time.Second
-	if _, err := js.UpdateStream(patient(t), cfg); err != nil {
 		t.Fatal(err)
 	}
 	mine := emit(t, old, "/", "mine")
@@ -140,7 +134,6 @@ func TestAged(t *testing.T) {
 		return err == nil && info.State.Msgs == 0
 	})
 	fresh := start(t, js, "fresh", brief)
-	fresh.Retain("/", 500*time.Millisecond)
 	for range 3 {
 		if got := missed(t, fresh, "/", mine); got != "" {
 			t.Errorf("a fresh node: got %q", got)

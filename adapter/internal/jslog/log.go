@@ -20,6 +20,7 @@ import (
 // Defaults of [Config].
 const (
 	DefaultMaxBytes       = 256 << 20
+	DefaultRetain         = 2 * time.Minute
 	DefaultGrace          = time.Minute // as long as it may take until a broken connection is known to be
 	DefaultKeepTimeout    = time.Second
 	DefaultPublishTimeout = 30 * time.Second
@@ -28,8 +29,6 @@ const (
 )
 
 const (
-	// defaultRetain holds until Retain is called.
-	defaultRetain = 2 * time.Minute
 	// patience is what a request may take.
 	patience = 3 * time.Second
 	// Back-off of what fails.
@@ -55,6 +54,9 @@ type Config struct {
 	Replicas int
 	Storage  jetstream.StorageType
 	MaxBytes int64
+	// Retain is for how long messages are kept until the method of this name is
+	// called. Default 2 min.
+	Retain time.Duration
 	// Grace is how much longer than Retain says messages are kept. Default 1 min.
 	Grace time.Duration
 	// KeepTimeout is how long a message may take to be kept. Default 1 s.
@@ -71,6 +73,7 @@ type Config struct {
 
 func (c Config) withDefaults() (Config, error) {
 	c.MaxBytes = cmp.Or(c.MaxBytes, DefaultMaxBytes)
+	c.Retain = cmp.Or(c.Retain, DefaultRetain)
 	c.Grace = cmp.Or(c.Grace, DefaultGrace)
 	c.KeepTimeout = cmp.Or(c.KeepTimeout, DefaultKeepTimeout)
 	c.PublishTimeout = cmp.Or(c.PublishTimeout, DefaultPublishTimeout)
@@ -169,10 +172,7 @@ func New(ctx context.Context, cfg Config) (*Log, error) {
 	if err := l.available(ctx); err != nil {
 		return nil, err
 	}
-	if err := l.setup(ctx); err != nil {
-		return nil, err
-	}
-	if err := l.read.start(ctx); err != nil {
+	if err := l.begin(ctx); err != nil {
 		return nil, err
 	}
 	l.ctx, l.stop = context.WithCancel(context.Background())
@@ -230,7 +230,7 @@ func (l *Log) Retain(_ string, d time.Duration) {
 
 // keep is for how long messages are kept.
 func (l *Log) keep() time.Duration {
-	return l.cfg.Grace + cmp.Or(time.Duration(l.retain.Load()), defaultRetain)
+	return l.cfg.Grace + cmp.Or(time.Duration(l.retain.Load()), l.cfg.Retain)
 }
 
 // Open says who is handed the messages of a namespace that are read from now on:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -16,6 +17,7 @@ const duplicates = 2 * time.Minute
 // Codes of errors of JetStream that the client library has no names for.
 const (
 	codeNoPeers      = 10005 // fewer servers than replicas, or none with the room
+	codeUnavailable  = 10008 // for the moment: there is no leader
 	codeNoStorage    = 10047
 	codeNoMemory     = 10028
 	codeNotClustered = 10074 // replicas on a single server
@@ -26,6 +28,28 @@ func (c *Config) logStream() string                  { return c.Stream + "-log" 
 func (c *Config) sessionStream() string              { return c.Stream + "-sessions" }
 func (c *Config) logSubject(sender string) string    { return c.Stream + ".log." + sender }
 func (c *Config) sessionSubject(token string) string { return c.Stream + ".session." + token }
+
+// begin finds the streams and where the one of messages ends. It tries for as long
+// as ctx lasts while they have no leader.
+func (l *Log) begin(ctx context.Context) error {
+	for {
+		ask, cancel := context.WithTimeout(ctx, patience)
+		err := l.setup(ask)
+		if err == nil {
+			err = l.read.start(ask)
+		}
+		cancel()
+		if err == nil || !passing(err) || !sleep(ctx, minPause) {
+			return err
+		}
+	}
+}
+
+// passing reports whether an error may go away by itself.
+func passing(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrNoResponders) ||
+		errors.Is(err, nats.ErrTimeout) || isCode(err, codeUnavailable)
+}
 
 // setup finds the streams, or makes them.
 func (l *Log) setup(ctx context.Context) error {
