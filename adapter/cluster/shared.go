@@ -10,10 +10,11 @@ import (
 	"github.com/socketeer-io/socketeer/adapter"
 )
 
-// SharedLog keeps what all nodes send in one order, outside of them. It is what
-// [Config].Log takes, made by package adapter/nats of JetStream; what it promises
-// is said there. A node gives it the bodies of its messages and gets everybody's
-// back, its own by the function that it has given with them.
+// SharedLog keeps what all nodes send in one order, outside of them: what
+// [Config].Log takes. Package adapter/nats has one, of JetStream. A node gives it
+// the bodies of its messages and gets everybody's back in that order, its own by
+// the function that it has given with them. What the methods promise beyond that
+// is what [adapter.Log] does.
 type SharedLog interface {
 	// Start begins to hand over. Decode reads a body: namespace, message, and
 	// the fence to wait for or 0; gone says that a node is known to have ended.

@@ -171,7 +171,7 @@ func (c *Cluster) openLog(ctx context.Context, o *Options, self string, extra []
 	begin, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	l, err := jslog.New(begin, jslog.Config{
-		JS: js, Self: self, Stream: j.Stream, MaxPayload: min(o.MaxMessage, int(nc.MaxPayload())), Starting: c.server != nil,
+		JS: js, Self: self, Stream: j.Stream, MaxPayload: int(nc.MaxPayload()), Starting: c.server != nil,
 		Replicas: j.Replicas, Storage: j.Storage, MaxBytes: j.MaxBytes, KeepTimeout: j.KeepTimeout,
 		HistoryBytes: o.LogBytes, BacklogBytes: o.QueueBytes, Logger: o.Logger,
 	})

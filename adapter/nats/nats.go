@@ -200,8 +200,10 @@ func (c *Cluster) start(ctx context.Context, o *Options, id cluster.Identity) (e
 		}
 		return fmt.Errorf("socketeer: embedded nats: %w", err)
 	}
+	limit := int(c.bus.main.MaxPayload())
 	var log buscluster.SharedLog
 	if o.JetStream != nil {
+		limit -= jslog.Overhead
 		if log, err = c.openLog(ctx, o, id.Incarnation, extra); err != nil {
 			return err
 		}
@@ -210,7 +212,7 @@ func (c *Cluster) start(ctx context.Context, o *Options, id cluster.Identity) (e
 		Identity: id, Prefix: "socketeer-" + o.ClusterName, Addr: o.AdvertiseAddr,
 		Interval: o.HeartbeatInterval, Timeout: o.HeartbeatTimeout,
 		LeaveDelay: o.LeaveDelay, ProbeInterval: o.ProbeInterval,
-		MaxMessage: min(o.MaxMessage, int(c.bus.main.MaxPayload())), QueueBytes: o.QueueBytes,
+		MaxMessage: min(o.MaxMessage, limit), QueueBytes: o.QueueBytes,
 		Recovery: o.Recovery && log == nil, Log: log, LogBytes: o.LogBytes,
 		Logger: o.Logger,
 	})

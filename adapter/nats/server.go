@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/socketeer-io/socketeer/adapter/internal/jslog"
 )
 
 const (
@@ -98,6 +100,7 @@ func serverOptions(o *Options, serverName string) (*server.Options, error) {
 		// system account.
 		opts.ServerName, opts.NoSystemAccount = "socketeer-"+o.Name, false
 		opts.JetStream, opts.StoreDir, opts.JetStreamDomain = true, j.StoreDir, j.Domain
+		opts.MaxPayload += jslog.Overhead
 	}
 	if o.TLS != nil {
 		opts.Cluster.TLSTimeout = tlsTimeout.Seconds()

@@ -17,6 +17,10 @@ import (
 	"github.com/socketeer-io/socketeer/adapter"
 )
 
+// Overhead is how much smaller a message has to be than Config.MaxPayload, in
+// bytes: for the headers and what is around it in a batch.
+const Overhead = 1 << 10
+
 // Defaults of [Config].
 const (
 	DefaultMaxBytes       = 256 << 20
@@ -44,7 +48,8 @@ type Config struct {
 	JS     jetstream.JetStream
 	Self   string // this node's incarnation
 	Stream string // the streams are called this and -log and -sessions
-	// MaxPayload is the largest message that the server takes, in bytes.
+	// MaxPayload is the largest message that the server takes, headers included,
+	// in bytes. What is kept is smaller by Overhead.
 	MaxPayload int
 	// Starting says that JetStream may not be enabled yet.
 	Starting bool
@@ -91,7 +96,7 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("socketeer: jetstream: a stream of %d bytes is too small", c.MaxBytes)
 	case c.KeepTimeout < time.Millisecond || c.PublishTimeout < c.KeepTimeout:
 		return c, fmt.Errorf("socketeer: jetstream: to keep a message within %v is not possible", c.KeepTimeout)
-	case c.MaxPayload < 1024:
+	case c.MaxPayload < 2*Overhead:
 		return c, fmt.Errorf("socketeer: jetstream: messages of %d bytes are too small", c.MaxPayload)
 	}
 	return c, nil

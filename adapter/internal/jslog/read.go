@@ -237,7 +237,7 @@ func (r *reader) record(b *batch, at offset, rec record) {
 		return
 	}
 	m.Offset = at.String()
-	if fence > 0 && !own {
+	if fence > 0 && !own && l.space(nsp) != nil {
 		l.order.await(b.sender, nsp, fence)
 	}
 	l.history.add(remembered{at, nsp, m, time.Now()}) // first: who joins after the hand-over must find it

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/tinylib/msgp/msgp"
 
@@ -134,7 +135,7 @@ func (l *Log) put(ctx context.Context, subject string, value []byte, o ...jetstr
 		ask, cancel := context.WithTimeout(ctx, maxAttempt)
 		_, err := l.js.Publish(ask, subject, value, o...)
 		cancel()
-		if err == nil || isCode(err, codeWrongSequence) {
+		if err == nil || isCode(err, codeWrongSequence) || errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, nats.ErrConnectionClosed) {
 			return err
 		}
 		if !sleep(ctx, jitter(pause)) {
@@ -206,7 +207,7 @@ func (l *Log) last(ctx context.Context, subject string) (*jetstream.RawStreamMsg
 		ask, cancel := context.WithTimeout(ctx, maxAttempt)
 		m, err := l.sessions.Load().GetLastMsgForSubject(ask, subject)
 		cancel()
-		if err == nil || errors.Is(err, jetstream.ErrMsgNotFound) {
+		if err == nil || errors.Is(err, jetstream.ErrMsgNotFound) || errors.Is(err, nats.ErrConnectionClosed) {
 			return m, err
 		}
 		if !sleep(ctx, jitter(pause)) {

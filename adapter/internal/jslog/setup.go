@@ -105,7 +105,7 @@ func (l *Log) ensure(ctx context.Context, cfg jetstream.StreamConfig) (jetstream
 		return nil, explain(cfg, err)
 	}
 	have := s.CachedInfo().Config
-	if have.Storage != cfg.Storage || have.Replicas != cfg.Replicas || have.MaxBytes != cfg.MaxBytes {
+	if have.Storage != cfg.Storage || l.cfg.Replicas > 0 && have.Replicas != cfg.Replicas || have.MaxBytes != cfg.MaxBytes {
 		l.log.Warn("the stream is there and stays as it is; change or delete it with the nats command", "stream", cfg.Name,
 			"storage", have.Storage, "replicas", have.Replicas, "maxBytes", have.MaxBytes,
 			"want", fmt.Sprintf("%v, %d replicas, %d bytes", cfg.Storage, cfg.Replicas, cfg.MaxBytes))

@@ -100,7 +100,7 @@ func (w *writer) take() (batch []item, closed bool) {
 	for n < len(w.items) {
 		it := w.items[n]
 		more := recordOverhead + len(it.body)
-		if len(batch) > 0 && (it.first || size+more > min(batchBytes, w.l.cfg.MaxPayload)) {
+		if len(batch) > 0 && (it.first || size+more > min(batchBytes, w.l.cfg.MaxPayload-Overhead)) {
 			break
 		}
 		n++
@@ -239,7 +239,7 @@ func (w *writer) close() {
 // Append keeps m, whose body the nodes decode; fenced says that a fence of it
 // must pass first. It calls kept as [adapter.Log] says.
 func (l *Log) Append(nsp string, m *adapter.Message, body []byte, fenced bool, kept func(offset string)) error {
-	if n := batchHeader + recordOverhead + len(body); n > l.cfg.MaxPayload {
+	if len(body) > l.cfg.MaxPayload-Overhead {
 		return fmt.Errorf("socketeer: message of %d bytes is too large to be kept", len(body))
 	}
 	a := &appended{nsp: nsp, m: m, kept: kept, at: time.Now()}
