@@ -135,7 +135,7 @@ func (n *Node) sendRequest(ctx context.Context, id uint64, p *pending, nsp strin
 	if at == 0 {
 		*buf = appendOp(b, nsp, m)
 	} else {
-		*buf = appendPosition(appendOpFields(b, nsp, m, opFields+1))
+		*buf = appendPlaced(b, nsp, m)
 		setPosition(*buf, at)
 	}
 	if len(*buf) > n.cfg.MaxMessage {

@@ -74,7 +74,7 @@ func (a *streamed) Append(m *adapter.Message, kept func(offset string)) error {
 	if err := checkOp(m); err != nil {
 		return err
 	}
-	body := appendPosition(appendOpFields(make([]byte, 0, 128+len(a.name)+len(m.Data)), a.name, m, opFields+1))
+	body := appendPlaced(make([]byte, 0, 128+len(a.name)+len(m.Data)), a.name, m)
 	if size, limit := headerLen+len(body), a.node.cfg.MaxMessage; size > limit {
 		return &TooLargeError{Size: size, Limit: limit}
 	}
@@ -112,7 +112,7 @@ func (a *streamed) Publish(m *adapter.Message) error {
 		return err
 	}
 	frame := appendHeader(make([]byte, 0, headerLen+128+len(m.Data)), frameOp, a.node.id.Incarnation)
-	frame = appendPosition(appendOpFields(frame, a.name, m, opFields+1))
+	frame = appendPlaced(frame, a.name, m)
 	if len(frame) > a.node.cfg.MaxMessage {
 		return &TooLargeError{Size: len(frame), Limit: a.node.cfg.MaxMessage}
 	}

@@ -152,11 +152,12 @@ func (s *site) judge(name string, senders map[string]int) (without int) {
 	s.t.Helper()
 	last, next := "", map[string]int{}
 	for _, e := range s.events() {
-		if e.offset == "" {
+		switch {
+		case e.offset == "":
 			without++
-		} else if last != "" && !s.log.Newer(e.offset, last) {
+		case last != "" && !s.log.Newer(e.offset, last):
 			s.t.Fatalf("%s: %v does not follow %s", name, e, last)
-		} else {
+		default:
 			last = e.offset
 		}
 		who, number, _ := strings.Cut(e.data, " ")

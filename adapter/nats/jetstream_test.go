@@ -94,3 +94,31 @@ func TestJetStreamConformance(t *testing.T) {
 		return factories(keeping(tb, jetStreamServer(tb), n, nats.JetStreamOptions{}))
 	}, adaptertest.Options{Kill: kill})
 }
+
+// BenchmarkJetStreamKept measures an event of 64 bytes that is kept: from Append
+// until its node may deliver it. The server is in this process, as are two other
+// nodes that read it all.
+func BenchmarkJetStreamKept(b *testing.B) {
+	for _, underWay := range []int{1, 1000} {
+		b.Run(fmt.Sprint(underWay, " under way"), func(b *testing.B) {
+			nodes := keeping(b, jetStreamServer(b), 3, nats.JetStreamOptions{})
+			log := openBench(b, nodes[0], &counter{}).(adapter.Log)
+			openBench(b, nodes[1], &counter{})
+			openBench(b, nodes[2], &counter{})
+			log.Retain(time.Minute)
+			free := make(chan struct{}, underWay)
+			m := toRoom(make([]byte, 64))
+			b.ReportAllocs()
+			b.ResetTimer()
+			for range b.N {
+				free <- struct{}{}
+				if err := log.Append(m, func(string) { <-free }); err != nil {
+					b.Fatal(err)
+				}
+			}
+			for range underWay {
+				free <- struct{}{}
+			}
+		})
+	}
+}

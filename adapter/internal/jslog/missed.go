@@ -82,16 +82,14 @@ func (l *Log) fill(ctx context.Context, nsp string, s *adapter.Session, from off
 		if err != nil {
 			return nil, err
 		}
+		later, what := l.history.after(nsp, s, to)
 		if first {
+			l.history.extend(e, to)
 			if missed, err = e.since(nsp, s, from); err != nil {
 				return nil, err
 			}
 		} else {
 			missed = append(missed, wanted(nsp, s, e.list)...)
-		}
-		later, what := l.history.after(nsp, s, to)
-		if first {
-			l.history.extend(e, to)
 		}
 		switch {
 		case e.gap.after(from.pos) || what == missing:
@@ -149,10 +147,14 @@ func (l *Log) scan(ctx context.Context, from offset, to position, inclusive bool
 		}
 		at, e.start, e.aged = first, endOf(first-1), true
 	}
-	if at > to.seq || at > info.State.LastSeq {
+	if at > to.seq {
+		e.start = to
 		return e, nil
 	}
-	return e, l.collect(ctx, e, at, to)
+	if at > info.State.LastSeq { // it is not what it was
+		return nil, &adapter.Unrecoverable{Reason: adapter.BadOffset}
+	}
+	return e, l.collect(ctx, e, from, at, to)
 }
 
 // aged reports whether what the stream has no more was removed because it was
@@ -166,8 +168,10 @@ func aged(info *jetstream.StreamInfo, from offset) bool {
 	return room && !limits && cfg.MaxAge > 0 && time.Since(time.Unix(0, from.stored)) > cfg.MaxAge-skew
 }
 
-// collect adds what is in the stream from a sequence up to a position.
-func (l *Log) collect(ctx context.Context, e *extension, at uint64, to position) error {
+// collect adds what is in the stream from a sequence up to a position. If that is
+// the sequence of an offset, and not of the message that the offset is of, nothing
+// more is read.
+func (l *Log) collect(ctx context.Context, e *extension, from offset, at uint64, to position) error {
 	s, err := l.open(ctx, at)
 	if err != nil {
 		return failure(err)
@@ -181,6 +185,9 @@ func (l *Log) collect(ctx context.Context, e *extension, at uint64, to position)
 		}
 		if b.seq > at { // removed since
 			return &adapter.Unrecoverable{Reason: adapter.Trimmed}
+		}
+		if b.seq == from.pos.seq && from.stored != 0 && b.stored != from.stored {
+			return &adapter.Unrecoverable{Reason: adapter.BadOffset}
 		}
 		at++
 		for i, rec := range b.records {

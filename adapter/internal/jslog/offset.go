@@ -53,7 +53,7 @@ func parseOffset(s string) (o offset, ok bool) {
 	index, err[2] = strconv.ParseUint(part[2], 36, 32)
 	o.stored, err[3] = strconv.ParseInt(part[3], 36, 64)
 	o.pos.index = uint32(index)
-	return o, err == [4]error{} && o.String() == s
+	return o, err == [4]error{} && o.pos.seq > 0 && o.stored > 0 && o.String() == s
 }
 
 // Newer reports whether offset a was given after b. Both are offsets, else the
