@@ -70,9 +70,19 @@ func check(t *testing.T, sites []*site, sent map[string]int, all bool) {
 	}
 }
 
-// Of three NATS servers the one that leads the stream is killed.
+// Of three NATS servers the one that leads the stream is killed, or does not
+// answer any more and comes to life again when another leads.
 func TestJetStreamLeaderKilled(t *testing.T) {
-	for _, keep := range []time.Duration{time.Second, 20 * time.Second} {
+	for _, c := range []struct {
+		keep time.Duration
+		end  func(*natsProcess)
+		back func(*natsProcess)
+	}{
+		{time.Second, (*natsProcess).kill, (*natsProcess).start},
+		{20 * time.Second, (*natsProcess).kill, (*natsProcess).start},
+		{30 * time.Second, (*natsProcess).pause, (*natsProcess).resume},
+	} {
+		keep := c.keep
 		t.Run(fmt.Sprint("kept within ", keep), func(t *testing.T) {
 			servers := natsProcesses(t, 3)
 			var nodes []*nats.Cluster
@@ -87,7 +97,7 @@ func TestJetStreamLeaderKilled(t *testing.T) {
 			sites[0].waitLen(500)
 			leader := leaderOf(t, servers)
 			begin := time.Now()
-			leader.kill()
+			c.end(leader)
 			eventually(t, "messages to be kept again", func() bool {
 				ok := 0
 				for i, s := range sites {
@@ -100,7 +110,7 @@ func TestJetStreamLeaderKilled(t *testing.T) {
 				return ok == len(sites) && time.Since(begin) > time.Second
 			})
 			t.Logf("kept again %v after the death", time.Since(begin))
-			leader.start()
+			c.back(leader)
 			sent := stop()
 			check(t, sites, sent, keep > 10*time.Second)
 		})
