@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -42,7 +43,12 @@ func eventually(t *testing.T, what string, cond func() bool) {
 // connects to it.
 func connect(t *testing.T, dir string) jetstream.JetStream {
 	t.Helper()
-	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, NoSigs: true, NoLog: true, JetStream: dir != "", StoreDir: dir})
+	return dial(t, serve(t, dir, -1))
+}
+
+func serve(t *testing.T, dir string, port int) *server.Server {
+	t.Helper()
+	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: port, NoSigs: true, NoLog: true, JetStream: dir != "", StoreDir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +57,12 @@ func connect(t *testing.T, dir string) jetstream.JetStream {
 	if !s.ReadyForConnections(patience) {
 		t.Fatal("no nats server")
 	}
-	nc, err := natsgo.Connect(s.ClientURL())
+	return s
+}
+
+func dial(t *testing.T, s *server.Server) jetstream.JetStream {
+	t.Helper()
+	nc, err := natsgo.Connect(s.ClientURL(), natsgo.MaxReconnects(-1), natsgo.ReconnectWait(20*time.Millisecond))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,6 +217,47 @@ func TestBatches(t *testing.T) {
 		got := missed(t, fresh, "/", offsets[i])
 		if n := len(strings.Fields(got)); n != count-1-i || n > 0 && !strings.HasPrefix(got, fmt.Sprint(i+1, " ")) && n > 1 {
 			t.Errorf("after %d: %d messages, %.20q", i, n, got)
+		}
+	}
+}
+
+// What waits for longer than PublishTimeout is dropped and counted, and nobody
+// recovers across it; a marker of that is not dropped.
+func TestGivenUp(t *testing.T) {
+	dir := t.TempDir()
+	s := serve(t, dir, -1)
+	js := dial(t, s)
+	l := start(t, js, "a", func(c *jslog.Config) { c.KeepTimeout, c.PublishTimeout = 100*time.Millisecond, 300*time.Millisecond })
+	before := emit(t, l, "/", "before")
+	port := s.Addr().(*net.TCPAddr).Port
+	s.Shutdown()
+	s.WaitForShutdown()
+	const count = 20
+	given := make(chan string, count)
+	for i := range count {
+		body := []byte(fmt.Sprint("/ ", i))
+		_, m, _, _ := decode(body)
+		if err := l.Append("/", m, body, false, func(offset string) { given <- offset }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range count {
+		if offset := <-given; offset != "" {
+			t.Errorf("kept at %s without a server", offset)
+		}
+	}
+	eventually(t, "all to be dropped", func() bool { d := l.Stats().Drops; return d.Late+d.Unsure == count })
+	eventually(t, "the loss to be noticed", func() bool { return l.Ready() != nil })
+	if got := missed(t, l, "/", before); got != adapter.Gap {
+		t.Errorf("without a server: %q", got)
+	}
+	serve(t, dir, port)
+	eventually(t, "readiness", func() bool { return l.Ready() == nil })
+	eventually(t, "to recover again", func() bool { return missed(t, l, "/", emit(t, l, "/", "after")) == "" })
+	fresh := start(t, js, "b", nil)
+	for name, l := range map[string]*jslog.Log{"old": l, "fresh": fresh} {
+		if got := missed(t, l, "/", before); got != adapter.Gap {
+			t.Errorf("%s node: %q", name, got)
 		}
 	}
 }
