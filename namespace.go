@@ -31,6 +31,7 @@ type Namespace struct {
 	hub     *hub.Hub[*Socket]
 	parent  *Dynamic // nil unless made by one
 	acks    atomic.Uint64
+	opened  atomic.Bool   // adapter, log and out are set
 	ready   chan struct{} // closed when clients may enter
 
 	serverSide handlers

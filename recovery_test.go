@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -526,5 +527,42 @@ func TestRecoveryOptions(t *testing.T) {
 		if _, err := socketeer.NewServer(opts...); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("error %v does not speak of %q", err, name)
 		}
+	}
+}
+
+// early hands on messages from the first moment.
+type early struct {
+	adapter.Memory
+	sent sync.WaitGroup
+}
+
+func (f *early) Open(ctx context.Context, nsp string, l adapter.Local) (adapter.Adapter, error) {
+	for _, m := range []*adapter.Message{
+		{Kind: adapter.Broadcast, Data: []byte(`["e"]`), Offset: "1-0"},
+		{Kind: adapter.Join, Rooms: []string{"r"}},
+		{Kind: adapter.ServerSideEmit, Data: []byte(`["e"]`)},
+		{Kind: adapter.Fetch},
+	} {
+		f.sent.Go(func() {
+			l.Handle(m)
+			if m.Kind == adapter.ServerSideEmit {
+				return // nobody would answer
+			}
+			answered := make(chan adapter.Response, 1)
+			l.Answer(ctx, m, func(r adapter.Response) { answered <- r })
+			<-answered
+		})
+	}
+	return f.Memory.Open(ctx, nsp, l)
+}
+
+// Other nodes' messages may come before the namespace knows its adapter.
+func TestMessagesWhileANamespaceOpens(t *testing.T) {
+	for range 20 {
+		f := &early{}
+		srv, err := socketeer.NewServer(socketeer.WithAdapter(f), socketeer.WithRecovery(socketeer.Recovery{}))
+		must(t, err)
+		f.sent.Wait()
+		must(t, srv.Close())
 	}
 }

@@ -21,9 +21,13 @@ var (
 // HasRoom implements adapter.Rooms.
 func (l *local) HasRoom(room string) bool { return l.hub.Has(room) }
 
-// Handle implements adapter.Local.
+// Handle implements adapter.Local. What comes while the namespace is being opened
+// came before there was anybody here.
 func (l *local) Handle(m *adapter.Message) {
 	n := (*Namespace)(l)
+	if !n.opened.Load() {
+		return
+	}
 	switch m.Kind {
 	case adapter.Broadcast:
 		offset := m.Offset
@@ -48,6 +52,10 @@ func (l *local) Handle(m *adapter.Message) {
 // Answer implements adapter.Local.
 func (l *local) Answer(ctx context.Context, m *adapter.Message, reply func(adapter.Response)) {
 	n := (*Namespace)(l)
+	if !n.opened.Load() {
+		reply(adapter.Response{Last: true})
+		return
+	}
 	switch m.Kind {
 	case adapter.Broadcast:
 		if err := n.inTurn(sizeOf(m), func() { n.askClients(ctx, m, reply) }); err != nil {

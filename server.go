@@ -234,6 +234,7 @@ func (s *Server) create(ctx context.Context, name string, parent *Dynamic) (*Nam
 	if err == nil {
 		n.adapter = a
 		if err = n.useLog(a); err == nil {
+			n.opened.Store(true)
 			_, err = s.adopt(n)
 		}
 		if err != nil {

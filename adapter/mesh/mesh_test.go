@@ -3,36 +3,23 @@ package mesh_test
 import (
 	"context"
 	"fmt"
-	"log/slog"
-	"net"
-	"strings"
-	"sync"
 	"testing"
 	"time"
-
-	mathrand "math/rand/v2"
 
 	"go.uber.org/goleak"
 
 	"github.com/socketeer-io/socketeer/adapter"
 	"github.com/socketeer-io/socketeer/adapter/adaptertest"
+	"github.com/socketeer-io/socketeer/adapter/internal/peertest"
 	"github.com/socketeer-io/socketeer/adapter/mesh"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const patience = 20 * time.Second
-
-func patient(tb testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	tb.Cleanup(cancel)
-	return ctx
-}
-
 // node starts one node and closes it at the end.
 func node(tb testing.TB, o mesh.Options) *mesh.Cluster {
 	tb.Helper()
-	c, err := mesh.New(patient(tb), o)
+	c, err := mesh.New(peertest.Patient(tb), o)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -69,7 +56,7 @@ func nodes(tb testing.TB, n int, adjust func(*mesh.Options)) (list []*mesh.Clust
 func know(tb testing.TB, list []*mesh.Cluster) {
 	tb.Helper()
 	for _, c := range list {
-		if err := c.WaitPeers(patient(tb), len(list)-1); err != nil {
+		if err := c.WaitPeers(peertest.Patient(tb), len(list)-1); err != nil {
 			tb.Fatal(err)
 		}
 	}
@@ -110,56 +97,6 @@ func TestConformanceRecovery(t *testing.T) {
 
 // With TLS, sockets are read and written in another way.
 func TestConformanceTLS(t *testing.T) {
-	cfg := selfSigned(t)
+	cfg := peertest.SelfSigned(t)
 	conform(t, func(o *mesh.Options) { o.TLS = cfg })
-}
-
-// logged collects a log.
-type logged struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (l *logged) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logged) count(s string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.b.String(), s)
-}
-
-func (l *logged) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
-
-// eventually waits for a condition that no event tells of.
-func eventually(tb testing.TB, what string, cond func() bool) {
-	tb.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	ctx := patient(tb)
-	for !cond() {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			tb.Fatalf("waited in vain for %s", what)
-		}
-	}
-}
-
-// freeAddr returns an address that nobody listens on, and whose port the
-// system will not pick for anybody meanwhile.
-func freeAddr(tb testing.TB) string {
-	tb.Helper()
-	for range 100 {
-		addr := fmt.Sprint("127.0.0.1:", 20000+mathrand.N(10000))
-		if l, err := net.Listen("tcp", addr); err == nil {
-			l.Close()
-			return addr
-		}
-	}
-	tb.Fatal("no free port")
-	return ""
 }

@@ -139,3 +139,27 @@ func TestCluster(t *testing.T) {
 		conformLog(t, redisstream.Options{URLs: c.URLs(), StreamCount: 3, StreamName: "logs", ChannelPrefix: "logs"}, nil)
 	})
 }
+
+// The counters tell what went through the stream, and what past it.
+func TestStats(t *testing.T) {
+	r := redistest.Standalone(t)
+	nodes := startAll(t, 2, redisstream.Options{URLs: []string{r.URL()}})
+	from, to := attach(t, nodes[0], "/"), attach(t, nodes[1], "/")
+	from.emit("hello")
+	to.waitLen(1)
+	if err := from.a.Request(patient(t), &adapter.Message{Kind: adapter.Fetch}, func(adapter.Response) {}); err != nil {
+		t.Fatal(err)
+	}
+	asked, answered := nodes[0].Stats(), nodes[1].Stats()
+	if asked.Peers != 1 || asked.Written == 0 || asked.Kept == 0 || asked.Requests != 1 || asked.Partial != 0 {
+		t.Errorf("of who asked: %+v", asked)
+	}
+	if answered.Peers != 1 || answered.Read == 0 || answered.Answers != 1 || answered.Channels.Published == 0 || answered.Channels.Received == 0 {
+		t.Errorf("of who answered: %+v", answered)
+	}
+	for _, s := range []redisstream.Stats{asked, answered} {
+		if s.Drops != (redisstream.Drops{}) || s.Channels.Drops != (redisstream.ChannelDrops{}) {
+			t.Errorf("something was dropped: %+v", s)
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"math"
 	"strings"
 	"time"
 	"unicode"
@@ -63,10 +64,7 @@ type view struct {
 	Charts   []*chart   // over time
 	Summary  []summaryRow
 	Colours  [colours]struct{}
-
-	Percentiles *chart // nil without latencies
-	Ranks       []string
-	Latencies   []latencies
+	Delays   []delay
 }
 
 // runView is a run in the legend, and what is told of it apart.
@@ -77,7 +75,14 @@ type runView struct {
 	Started string
 	Machine string
 	Notes   []note
-	Seconds [][]string // rows of the table of its course
+	Course  steps
+}
+
+// steps are the table of a course.
+type steps struct {
+	Title   string
+	Columns []string
+	Rows    [][]string
 }
 
 // tile is a figure in large letters.
@@ -103,10 +108,7 @@ func newView(runs []Run) *view {
 		v.Tiles = tiles(runs[0].Report)
 	}
 	v.Charts = charts(runs, v.Runs)
-	v.Percentiles, v.Latencies = byRank(runs, v.Runs)
-	for _, rank := range ranks {
-		v.Ranks = append(v.Ranks, rank.name)
-	}
+	v.Delays = delays(runs, v.Runs)
 	v.Summary = summary(runs)
 	return v
 }
@@ -140,28 +142,51 @@ func newRunView(i int, run Run) runView {
 	if !run.Started.IsZero() {
 		v.Started = run.Started.Format("2 January 2006, 15:04 MST")
 	}
-	if l := run.Report.Load; l != nil {
-		v.Seconds = seconds(l.Series)
-	}
+	v.Course = stepsOf(run.Report)
 	return v
 }
 
-// seconds are the rows of the table of a course. What was not measured is
-// empty.
-func seconds(series []loadgen.Second) [][]string {
-	var rows [][]string
-	for _, s := range series {
+// column is one of the table of a course.
+type column struct {
+	name string
+	of   func(loadgen.Second) float64
+}
+
+// stepsOf returns the table of a run's course. What was not measured is empty.
+func stepsOf(r *loadgen.Report) steps {
+	title := "Second by second"
+	columns := []column{{"second", func(s loadgen.Second) float64 { return s.At }}}
+	if r.Storm != nil {
+		title = "Step by step"
+		columns = append(columns,
+			column{"back", func(s loadgen.Second) float64 { return float64(s.Back) }},
+			column{"returns/s", func(s loadgen.Second) float64 { return s.PerSecond }})
+	} else {
+		columns = append(columns,
+			column{"messages/s", func(s loadgen.Second) float64 { return s.PerSecond }},
+			column{"p50, ms", positive(func(s loadgen.Second) float64 { return s.P50 })},
+			column{"p99, ms", positive(func(s loadgen.Second) float64 { return s.P99 })})
+	}
+	columns = append(columns,
+		column{"server, cores", positive(func(s loadgen.Second) float64 { return s.ServerCores })},
+		column{"server, MiB", positive(func(s loadgen.Second) float64 { return float64(s.ServerKiB) / 1024 })},
+		column{"generator, cores", positive(func(s loadgen.Second) float64 { return s.GeneratorCores })})
+	t := steps{Title: title}
+	for _, c := range columns {
+		t.Columns = append(t.Columns, c.name)
+	}
+	for _, s := range ofEither(r) {
 		var row []string
-		for i, v := range []float64{s.At, s.PerSecond, s.P50, s.P99, s.ServerCores, float64(s.ServerKiB) / 1024, s.GeneratorCores} {
+		for _, c := range columns {
 			text := ""
-			if v != 0 || i < 2 {
+			if v := c.of(s); !math.IsNaN(v) {
 				text = decimal(v)
 			}
 			row = append(row, text)
 		}
-		rows = append(rows, row)
+		t.Rows = append(t.Rows, row)
 	}
-	return rows
+	return t
 }
 
 // summary lines up the rows of all reports. A row that a report does not have

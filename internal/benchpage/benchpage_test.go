@@ -263,6 +263,90 @@ func TestAway(t *testing.T) {
 	}
 }
 
+// storm is the report of a storm of n steps, in the last of which all are back.
+func storm(n int) *loadgen.Report {
+	r := paced(0, 0)
+	r.Mode, r.Load = loadgen.Storm, nil
+	s := &loadgen.Reconnection{
+		Cut: loadgen.RST, Delay: 1, Conns: 2000, Back: 2000, Seconds: 0.1 * float64(n), PerSecond: 1234,
+		Return:    loadgen.Latency{Mean: 905, P50: 1003, P90: 1391, P99: 1488, P999: 1502, Max: 1507},
+		Server:    &loadgen.CPU{Seconds: 0.24, Cores: 0.16, PerMessageMicros: 118},
+		Generator: loadgen.CPU{Seconds: 0.1, Cores: 0.06, PerMessageMicros: 50}, PeakKiB: 45 << 10,
+	}
+	for i := range n {
+		s.Series = append(s.Series, loadgen.Second{
+			At: 0.1 * float64(i+1), PerSecond: float64(1000 * i), Back: 2000 * i / max(1, n-1),
+			ServerCores: 0.3, ServerKiB: 40 << 10, GeneratorCores: 0.1,
+		})
+	}
+	r.Storm = s
+	return r
+}
+
+func TestStorm(t *testing.T) {
+	elements, text := read(t, benchpage.Run{Report: storm(16)})
+	contains(t, text,
+		"storm, rooms of 100",
+		"all back after", "1.60", "1,003", "1,488", "118", "peak memory", "45.0", // in large letters
+		"2,000 of 2,000 connections were cut and came back", "Time to return", "1,391",
+		"Step by step", "returns/s", "1.50", "1,866", // a step
+		"In a storm time counts from the cut",
+	)
+	want := []string{"Connections back", "Returns", "CPU", "Memory of the servers", "By percentile"}
+	if got := texts(elements, "figcaption"); !slices.Equal(got, want) {
+		t.Errorf("charts %q, want %q", got, want)
+	}
+	if got := count(elements, "path", "curve"); got != 1+1+2+1+1 {
+		t.Errorf("%d curves", got)
+	}
+	if got := count(elements, "circle", "dot"); got != 5*16+5 {
+		t.Errorf("%d points", got)
+	}
+	if got := count(elements, "rect", "shade"); got != 0 {
+		t.Errorf("%d charts with a warm-up", got)
+	}
+	for _, no := range []string{"p99, ms", "messages/s", "throughput"} {
+		if strings.Contains(text, no) {
+			t.Errorf("%q of a storm", no)
+		}
+	}
+	placed(t, elements)
+}
+
+// Storms are compared by what storms have, also beside something else.
+func TestStorms(t *testing.T) {
+	for name, c := range map[string]struct {
+		other  *loadgen.Report
+		charts []string
+		titles []string
+	}{
+		"storms": {storm(12), []string{
+			"all back after", "time to return p50", "time to return p99", "server CPU per return", "peak memory", "memory per connection", "connections accepted",
+			"Connections back", "Returns", "CPU of the servers", "CPU of the generator", "Memory of the servers", "By percentile",
+		}, []string{"Side by side", "Course", "Time to return", "Summary", "Commands and machines"}},
+		"a load": {paced(4, 2), []string{
+			"memory per connection", "connections accepted",
+			"Connections back", "Returns", "Throughput", "Latency, p50", "Latency, p99", "CPU of the servers", "CPU of the generator", "Memory of the servers",
+			"By percentile", "By percentile",
+		}, []string{"Side by side", "Course", "Latency", "Time to return", "Summary", "Commands and machines"}},
+		"one in which nobody came back": {&loadgen.Report{Mode: loadgen.Storm, Storm: &loadgen.Reconnection{Conns: 5}}, []string{
+			"connections accepted",
+			"Connections back", "Returns", "CPU of the servers", "CPU of the generator", "Memory of the servers", "By percentile",
+		}, []string{"Side by side", "Course", "Time to return", "Summary", "Commands and machines"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			elements, _ := read(t, benchpage.Run{Name: "one", Report: storm(16)}, benchpage.Run{Name: "other", Report: c.other})
+			if got := texts(elements, "figcaption"); !slices.Equal(got, c.charts) {
+				t.Errorf("figures %q, want %q", got, c.charts)
+			}
+			if got := texts(elements, "h2"); !slices.Equal(got, c.titles) {
+				t.Errorf("chapters %q, want %q", got, c.titles)
+			}
+			placed(t, elements)
+		})
+	}
+}
+
 func TestIdle(t *testing.T) {
 	r := paced(0, 0)
 	r.Mode, r.Load = loadgen.Idle, nil
@@ -277,7 +361,12 @@ func TestIdle(t *testing.T) {
 func TestShortCourses(t *testing.T) {
 	for n := range 4 {
 		t.Run(strconv.Itoa(n), func(t *testing.T) {
-			elements, text := read(t, benchpage.Run{Report: paced(n, 0)})
+			elements, text := read(t, benchpage.Run{Report: storm(n)})
+			if strings.Contains(text, "NaN") || strings.Contains(text, "Inf") {
+				t.Error("something is no number")
+			}
+			placed(t, elements)
+			elements, text = read(t, benchpage.Run{Report: paced(n, 0)})
 			if strings.Contains(text, "NaN") || strings.Contains(text, "Inf") {
 				t.Error("something is no number")
 			}
@@ -341,8 +430,11 @@ func FuzzWriteHTML(f *testing.F) {
 		l.PerSecond, l.Server.PerMessageMicros, l.Latency = b, c, loadgen.Latency{Mean: a, P50: b, P90: c, P99: a, P999: b, Max: c}
 		l.Series[1] = loadgen.Second{At: a, PerSecond: b, P50: c, P99: a, ServerCores: b, ServerKiB: int64(n), GeneratorCores: c}
 		l.Series[2].At, l.Series[2].P50, l.Series[3].P50 = b, c, a
+		cut := storm(3)
+		cut.Storm.Series[1] = loadgen.Second{At: a, PerSecond: b, Back: int(n), ServerCores: c, ServerKiB: int64(n)}
+		cut.Storm.Back, cut.Storm.Seconds, cut.Storm.Return = int(n), a, l.Latency
 		run := benchpage.Run{Name: name, Command: command, Machine: benchpage.Machine{Cores: int(n), CPU: name, Kernel: command}, Report: r}
-		for _, runs := range [][]benchpage.Run{{run}, {run, {Report: paced(2, 0)}, run}} {
+		for _, runs := range [][]benchpage.Run{{run}, {run, {Report: paced(2, 0)}, run}, {{Report: cut}}, {{Report: cut}, run}} {
 			elements, _ := read(t, runs...)
 			placed(t, elements)
 			if count(elements, "script", "") > 0 {

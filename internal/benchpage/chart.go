@@ -60,8 +60,8 @@ type line struct {
 // charts draws what the runs have of each course over time.
 func charts(runs []Run, views []runView) []*chart {
 	var list []*chart
-	course := func(title, unit string, of ...series) {
-		if c := overTime(title, unit, runs, views, of); c != nil {
+	course := func(title, unit string, from courseOf, of ...series) {
+		if c := overTime(title, unit, runs, views, from, of); c != nil {
 			list = append(list, c)
 		}
 	}
@@ -69,18 +69,45 @@ func charts(runs []Run, views []runView) []*chart {
 	p99 := series{"p99", positive(func(s loadgen.Second) float64 { return s.P99 })}
 	server := series{"server", positive(func(s loadgen.Second) float64 { return s.ServerCores })}
 	generator := series{"generator", func(s loadgen.Second) float64 { return s.GeneratorCores }}
-	course("Throughput", "messages/s", series{"messages", func(s loadgen.Second) float64 { return s.PerSecond }})
+	course("Connections back", "connections", ofStorm, series{"back", func(s loadgen.Second) float64 { return float64(s.Back) }})
+	course("Returns", "connections/s", ofStorm, series{"returns", func(s loadgen.Second) float64 { return s.PerSecond }})
+	course("Throughput", "messages/s", underLoad, series{"messages", func(s loadgen.Second) float64 { return s.PerSecond }})
 	if len(runs) == 1 {
-		course("Latency", "ms", p50, p99)
-		course("CPU", "cores", server, generator)
+		course("Latency", "ms", underLoad, p50, p99)
+		course("CPU", "cores", ofEither, server, generator)
 	} else {
-		course("Latency, p50", "ms", p50)
-		course("Latency, p99", "ms", p99)
-		course("CPU of the servers", "cores", server)
-		course("CPU of the generator", "cores", generator)
+		course("Latency, p50", "ms", underLoad, p50)
+		course("Latency, p99", "ms", underLoad, p99)
+		course("CPU of the servers", "cores", ofEither, server)
+		course("CPU of the generator", "cores", ofEither, generator)
 	}
-	course("Memory of the servers", "MiB", series{"memory", positive(func(s loadgen.Second) float64 { return float64(s.ServerKiB) / 1024 })})
+	course("Memory of the servers", "MiB", ofEither, series{"memory", positive(func(s loadgen.Second) float64 { return float64(s.ServerKiB) / 1024 })})
 	return list
+}
+
+// courseOf is the course of a run that a chart is about; nil: it has none.
+type courseOf func(r *loadgen.Report) []loadgen.Second
+
+func underLoad(r *loadgen.Report) []loadgen.Second {
+	if r.Load == nil {
+		return nil
+	}
+	return r.Load.Series
+}
+
+func ofStorm(r *loadgen.Report) []loadgen.Second {
+	if r.Storm == nil {
+		return nil
+	}
+	return r.Storm.Series
+}
+
+// ofEither is the only course that a run has: in a storm there is no load.
+func ofEither(r *loadgen.Report) []loadgen.Second {
+	if r.Storm != nil {
+		return ofStorm(r)
+	}
+	return underLoad(r)
 }
 
 // series is what is drawn of each second.
@@ -99,11 +126,12 @@ func positive(f func(loadgen.Second) float64) func(loadgen.Second) float64 {
 	}
 }
 
-func overTime(title, unit string, runs []Run, views []runView, of []series) *chart {
+func overTime(title, unit string, runs []Run, views []runView, from courseOf, of []series) *chart {
 	var lines []line
 	end := 0.0
 	for i, run := range runs {
-		if run.Report.Load == nil {
+		course := from(run.Report)
+		if len(course) == 0 {
 			continue
 		}
 		for k, s := range of {
@@ -111,7 +139,7 @@ func overTime(title, unit string, runs []Run, views []runView, of []series) *cha
 			if len(runs) > 1 {
 				l.index, l.name = views[i].Index, views[i].Name
 			}
-			for _, second := range run.Report.Load.Series {
+			for _, second := range course {
 				if drawable(second.At) && second.At >= 0 {
 					l.points = append(l.points, point{second.At, s.of(second)})
 					end = max(end, second.At)
@@ -128,7 +156,7 @@ func overTime(title, unit string, runs []Run, views []runView, of []series) *cha
 		for i := range c.X {
 			c.X[i].Text += " s"
 		}
-		if warmup := warmupOf(runs); warmup > 0 {
+		if warmup := warmupOf(runs, from); warmup > 0 {
 			c.Warmup = coordinate(x.at(min(warmup, x.high)) - left)
 		}
 	}
@@ -188,17 +216,18 @@ func (l line) draw(x, y scale, unit, xUnit string) curve {
 	return c
 }
 
-// warmupOf returns the seconds of warm-up, if all runs have the same: those
-// at the beginning without a latency.
-func warmupOf(runs []Run) float64 {
+// warmupOf returns the seconds of warm-up, if all runs of a chart have the same:
+// those at the beginning without a latency. A storm has none.
+func warmupOf(runs []Run, from courseOf) float64 {
 	common := -1.0
 	for _, run := range runs {
-		if run.Report.Load == nil {
+		course := from(run.Report)
+		if len(course) == 0 {
 			continue
 		}
 		end := 0.0
-		for _, s := range run.Report.Load.Series {
-			if s.P50 != 0 || s.P99 != 0 {
+		for _, s := range course {
+			if s.P50 != 0 || s.P99 != 0 || run.Report.Storm != nil {
 				break
 			}
 			end = s.At

@@ -23,6 +23,16 @@ var figures = []figure{
 		}
 		return r.Load.Server.PerMessageMicros, true
 	}},
+	{"all back after", "s", ofReturns(func(s *loadgen.Reconnection) (float64, bool) { return s.Seconds, s.Back >= s.Conns })},
+	{"time to return p50", "ms", ofReturns(func(s *loadgen.Reconnection) (float64, bool) { return s.Return.P50, s.Back > 0 })},
+	{"time to return p99", "ms", ofReturns(func(s *loadgen.Reconnection) (float64, bool) { return s.Return.P99, s.Back > 0 })},
+	{"server CPU per return", "µs", ofReturns(func(s *loadgen.Reconnection) (float64, bool) {
+		if s.Server == nil {
+			return 0, false
+		}
+		return s.Server.PerMessageMicros, s.Back > 0
+	})},
+	{"peak memory", "MiB", ofReturns(func(s *loadgen.Reconnection) (float64, bool) { return float64(s.PeakKiB) / 1024, s.PeakKiB > 0 })},
 	{"memory per connection", "KiB", func(r *loadgen.Report) (float64, bool) {
 		if r.Memory == nil {
 			return 0, false
@@ -38,6 +48,15 @@ func ofLoad(f func(*loadgen.Load) float64) func(*loadgen.Report) (float64, bool)
 			return 0, false
 		}
 		return f(r.Load), true
+	}
+}
+
+func ofReturns(f func(*loadgen.Reconnection) (float64, bool)) func(*loadgen.Report) (float64, bool) {
+	return func(r *loadgen.Report) (float64, bool) {
+		if r.Storm == nil {
+			return 0, false
+		}
+		return f(r.Storm)
 	}
 }
 

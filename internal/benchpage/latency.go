@@ -23,19 +23,55 @@ type latencies struct {
 	Values []string
 }
 
+// delay is a time that clients waited, of all runs that have it.
+type delay struct {
+	Title       string
+	Percentiles *chart
+	Ranks       []string
+	Latencies   []latencies
+}
+
+// delays are those of messages, and those of clients in a storm.
+func delays(runs []Run, views []runView) []delay {
+	var list []delay
+	add := func(title string, of func(r *loadgen.Report) (loadgen.Latency, bool)) {
+		if c, table := byRank(runs, views, of); c != nil {
+			d := delay{Title: title, Percentiles: c, Latencies: table}
+			for _, rank := range ranks {
+				d.Ranks = append(d.Ranks, rank.name)
+			}
+			list = append(list, d)
+		}
+	}
+	add("Latency", func(r *loadgen.Report) (l loadgen.Latency, ok bool) {
+		if r.Load == nil || r.Load.Messages == 0 {
+			return l, false
+		}
+		return r.Load.Latency, true
+	})
+	add("Time to return", func(r *loadgen.Report) (l loadgen.Latency, ok bool) {
+		if r.Storm == nil || r.Storm.Back <= 0 {
+			return l, false
+		}
+		return r.Storm.Return, true
+	})
+	return list
+}
+
 // byRank returns the latencies of the runs that have some, drawn and written.
 // The chart is nil when there are none.
-func byRank(runs []Run, views []runView) (*chart, []latencies) {
+func byRank(runs []Run, views []runView, of func(*loadgen.Report) (loadgen.Latency, bool)) (*chart, []latencies) {
 	var lines []line
 	var table []latencies
 	for i, run := range runs {
-		if run.Report.Load == nil || run.Report.Load.Messages == 0 {
+		latency, ok := of(run.Report)
+		if !ok {
 			continue
 		}
 		l := line{index: views[i].Index, name: views[i].Name}
 		row := latencies{Index: views[i].Index, Name: views[i].Name}
 		for at, rank := range ranks {
-			v := rank.of(run.Report.Load.Latency)
+			v := rank.of(latency)
 			if at > 0 {
 				l.points = append(l.points, point{float64(at), v})
 			}

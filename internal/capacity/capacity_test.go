@@ -152,6 +152,24 @@ func TestModelFitsMachine(t *testing.T) {
 	}
 }
 
+func TestNodes(t *testing.T) {
+	for _, c := range []struct {
+		files       uint64
+		conns, want int
+	}{
+		{20_000, 50_000, 3},
+		{20_000, 19_872, 1}, // 128 are for other things
+		{20_000, 19_873, 2},
+		{1 << 20, 50_000, 1},
+		{128, 50_000, 1},
+		{1, 0, 1},
+	} {
+		if got := (capacity.Machine{Files: c.files}).Nodes(c.conns); got != c.want {
+			t.Errorf("%d connections with %d files: %d nodes, want %d", c.conns, c.files, got, c.want)
+		}
+	}
+}
+
 func TestScaled(t *testing.T) {
 	row := capacity.Load{Nodes: 3, Conns: 50_000, Room: 100, Deliveries: 150_000}
 	for by, want := range map[float64]capacity.Load{

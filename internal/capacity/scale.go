@@ -20,6 +20,16 @@ const (
 	filesSpare = 128
 )
 
+// Nodes returns the fewest servers that may open files for so many connections,
+// dealt to them evenly; 1 when a process may not open files for any.
+func (on Machine) Nodes(conns int) int {
+	if on.Files <= filesSpare {
+		return 1
+	}
+	per := float64(on.Files) - filesSpare
+	return max(1, int(math.Ceil(float64(conns)/per)))
+}
+
 // Fit returns the fraction of a load, at most 1, that fits the machine, and
 // what keeps it from the whole. The generator runs on the machine too, in as
 // many processes as it takes.

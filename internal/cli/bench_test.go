@@ -140,6 +140,14 @@ func TestBenchPage(t *testing.T) {
 		}
 	}
 
+	storm := []string{"bench", "--addr", addr, "--mode", "storm", "--conns", "20", "--room", "10", "--settle", "10ms", "--reconnect-delay", "100ms", "--html", path}
+	if status, stdout, stderr = run(t, storm...); status != 0 {
+		t.Fatalf("status %d, stderr %q, stdout\n%s", status, stderr, stdout)
+	}
+	if page, err = os.ReadFile(path); err != nil || !strings.Contains(string(page), "Connections back") {
+		t.Errorf("%v, or the page does not show how connections came back", err)
+	}
+
 	status, stdout, stderr = run(t, append(args, "--html", filepath.Join(path, "below"))...)
 	if status == 0 || stdout != "" || strings.Count(stderr, "\n") != 1 {
 		t.Errorf("status %d, stdout %q, stderr %q; want one line about the file", status, stdout, stderr)

@@ -23,6 +23,7 @@ func TestBenchTrialsRefuse(t *testing.T) {
 		"no {port}":                           {"bench", "table", "--row", "1", "--scale", "1", "--serve", " "},
 		"--strength 0":                        {"bench", "model", "--strength", "0"},
 		"--nodes 65: takes 1 to 64":           {"bench", "growth", "--nodes", "65"},
+		"--keep-nodes 65: takes 1 to 64":      {"bench", "growth", "--keep-nodes", "65"},
 		"a room has 100 members":              {"bench", "growth", "--conns", "99"},
 		"want a rate, and connections":        {"bench", "growth", "--rate", "0"},
 		"--every 0s, --drain 2s: times":       {"bench", "deploy", "--every", "0s"},

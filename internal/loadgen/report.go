@@ -109,11 +109,12 @@ type CPU struct {
 	PerMessageMicros float64 `json:"per_message_us,omitempty"`
 }
 
-// Second is one step of a load's course.
+// Second is one step of a run's course: a second of a load, less of a storm.
 type Second struct {
-	At             float64 `json:"at_seconds"` // since the load began, warm-up included
-	PerSecond      float64 `json:"per_second"`
-	P50            float64 `json:"p50_ms"` // 0 during the warm-up, as is P99
+	At             float64 `json:"at_seconds"`     // its end, since the load began, warm-up included; in Storm since the cut
+	PerSecond      float64 `json:"per_second"`     // messages; in Storm connections that came back
+	Back           int     `json:"back,omitempty"` // in Storm: connections that are back
+	P50            float64 `json:"p50_ms"`         // 0 during the warm-up and in Storm, as is P99
 	P99            float64 `json:"p99_ms"`
 	ServerCores    float64 `json:"server_cores,omitempty"`
 	ServerKiB      int64   `json:"server_kib,omitempty"`

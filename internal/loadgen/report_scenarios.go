@@ -53,7 +53,7 @@ type Reconnection struct {
 	// Config.PIDs.
 	OtherCores float64  `json:"other_cores"`
 	PeakKiB    int64    `json:"peak_kib,omitempty"` // resident memory of the servers, looked at 20 times a second
-	Series     []Second `json:"series"`
+	Series     []Second `json:"series"`             // 10 a second, fewer in a run of more than a minute
 }
 
 func (t *table) storm(s *Reconnection) {

@@ -357,7 +357,7 @@ func (r *run) finish() {
 	}
 	if s := r.report.Storm; s != nil {
 		r.allLatencies()
-		s.Return, s.Series = latencyOf(r.watch.total), r.watch.series
+		s.Return = latencyOf(r.watch.total)
 	}
 	l := r.report.Load
 	if l == nil {

@@ -32,9 +32,9 @@ func (r *run) storm(ctx context.Context) error {
 			return err
 		}
 		r.watch.phase("storm")
-		r.watch.loadFrom(from.at)
+		way := newCourse(from, r.cfg.Duration)
 		cut.Store(true)
-		peak, err := r.allBack(ctx, from.at+int64(r.cfg.Duration), func() bool { return cutting.Load() == 0 })
+		peak, err := r.allBack(ctx, way, from.at+int64(r.cfg.Duration), func() bool { return cutting.Load() == 0 })
 		if err != nil {
 			return err
 		}
@@ -43,6 +43,7 @@ func (r *run) storm(ctx context.Context) error {
 			return err
 		}
 		r.stormed(from, to, peak)
+		r.report.Storm.Series = way.series()
 		if r.report.Memory == nil {
 			return nil
 		}
@@ -52,13 +53,20 @@ func (r *run) storm(ctx context.Context) error {
 }
 
 // allBack waits until all connections have been cut and are back, or until the
-// end. It returns the most memory the servers were seen with.
-func (r *run) allBack(ctx context.Context, end int64, cut func() bool) (peak int64, err error) {
+// end, and notes their way. It returns the most memory the servers were seen
+// with.
+func (r *run) allBack(ctx context.Context, way *course, end int64, cut func() bool) (peak int64, err error) {
 	for {
-		peak = max(peak, r.servers.roughRSS())
+		kib := r.servers.roughRSS()
+		peak = max(peak, kib)
 		now := r.clock.now()
 		allCut := cut()
-		if t := r.tally(); allCut && t.back() >= t.cuts || now >= end {
+		t := r.tally()
+		over := allCut && t.back() >= t.cuts || now >= end
+		if over || way.due(now) {
+			way.note(r, now, &t, kib)
+		}
+		if over {
 			return peak, nil
 		}
 		if err := r.sleep(ctx, min(end, now+int64(glance))); err != nil {

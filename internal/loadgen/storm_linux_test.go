@@ -2,6 +2,7 @@ package loadgen_test
 
 import (
 	"encoding/json"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -35,6 +36,7 @@ func TestRunStorm(t *testing.T) {
 			if s.Seconds <= 0 || s.Seconds > 20 || s.PerSecond <= 0 || s.Server == nil || s.PeakKiB <= 0 {
 				t.Errorf("%+v", s)
 			}
+			wayBack(t, s)
 			longest := s.Seconds * 1000
 			if q := s.Return; !(0 < q.P50 && q.P50 <= q.P99 && q.P99 <= q.Max && q.Max <= longest*1.01) {
 				t.Errorf("time to return %+v, all were back after %g ms", q, longest)
@@ -59,6 +61,25 @@ func TestRunStorm(t *testing.T) {
 				t.Errorf("%v\n%+v\ncame back from JSON as\n%+v", err, *r, again)
 			}
 		})
+	}
+}
+
+// wayBack checks the course of a storm, in which all came back.
+func wayBack(t *testing.T, s *loadgen.Reconnection) {
+	t.Helper()
+	at, returned := 0.0, 0.0
+	for _, step := range s.Series {
+		returned += step.PerSecond * (step.At - at)
+		if step.At <= at || step.ServerKiB <= 0 || step.ServerCores < 0 || step.P50 != 0 {
+			t.Errorf("%+v after %g s", step, at)
+		}
+		at = step.At
+	}
+	if len(s.Series) == 0 || s.Series[len(s.Series)-1].Back != s.Back || math.Abs(returned-float64(s.Back)) > 0.01 {
+		t.Errorf("%d are back, %g on the way: %+v", s.Back, returned, s.Series)
+	}
+	if at < s.Seconds || at > s.Seconds+5 {
+		t.Errorf("the course ends after %g s, all were back after %g", at, s.Seconds)
 	}
 }
 
@@ -116,5 +137,9 @@ func TestStormWithoutReturn(t *testing.T) {
 	<-closed
 	if s := r.Storm; s.Back != 0 || s.Conns != cfg.Conns || s.Failed < cfg.Conns || !strings.Contains(s.FailedWhy, "refused") {
 		t.Errorf("%+v", s)
+	}
+	steps := r.Storm.Series
+	if n := len(steps); n < 2 || steps[n-1].At < 0.3 || steps[n-1].Back != 0 {
+		t.Errorf("the course of nobody: %+v", steps)
 	}
 }

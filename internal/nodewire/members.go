@@ -1,6 +1,7 @@
 package nodewire
 
 import (
+	"iter"
 	"math"
 	"time"
 )
@@ -13,6 +14,32 @@ const (
 
 // maxTimeout is the longest that a timer of Node.js runs.
 const maxTimeout = math.MaxInt32 * time.Millisecond
+
+// classic walks the members of a request or response of the classic adapter:
+// it reads those that both have, uid, requestId and the number of the type,
+// and yields the names of the others, whose values are still to be read.
+func (r *reader) classic(m *Message, number *int) iter.Seq[[]byte] {
+	return func(yield func(name []byte) bool) {
+		w, ok := r.enter(true)
+		if !ok {
+			r.fail(ErrMalformed)
+		}
+		for r.next(&w) {
+			switch name := r.key(); string(name) {
+			case "uid":
+				m.UID = r.text()
+			case "requestId":
+				m.RequestID = r.text()
+			case "type":
+				*number = r.count(math.MaxUint8)
+			default:
+				if !yield(name) {
+					return
+				}
+			}
+		}
+	}
+}
 
 // packet reads {type, data, nsp}.
 func (r *reader) packet(m *Message) {

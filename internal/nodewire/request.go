@@ -1,9 +1,6 @@
 package nodewire
 
-import (
-	"fmt"
-	"math"
-)
+import "fmt"
 
 // The types of the classic adapter's requests and responses.
 const (
@@ -118,18 +115,8 @@ func DecodeClassicRequest(b []byte) (*Message, error) {
 	number, opts := -1, false
 	var sid, room string
 	var rooms []string
-	w, ok := r.enter(true)
-	if !ok {
-		r.fail(ErrMalformed)
-	}
-	for r.next(&w) {
-		switch string(r.key()) {
-		case "uid":
-			m.UID = r.text()
-		case "requestId":
-			m.RequestID = r.text()
-		case "type":
-			number = r.count(math.MaxUint8)
+	for name := range r.classic(m, &number) {
+		switch string(name) {
 		case "opts":
 			opts = r.options(m)
 		case "rooms":
@@ -152,6 +139,7 @@ func DecodeClassicRequest(b []byte) (*Message, error) {
 	if err := r.end(); err != nil {
 		return nil, err
 	}
+	var ok bool
 	if m.Type, ok = requestType(number); !ok {
 		return nil, malformed("a request of an unknown type")
 	}

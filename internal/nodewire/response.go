@@ -73,18 +73,8 @@ func DecodeClassicResponse(b []byte) (*Message, error) {
 	var p reply
 	var ids []string
 	sockets, rooms := false, false
-	w, ok := r.enter(true)
-	if !ok {
-		r.fail(ErrMalformed)
-	}
-	for r.next(&w) {
-		switch string(r.key()) {
-		case "uid":
-			m.UID = r.text()
-		case "requestId":
-			m.RequestID = r.text()
-		case "type":
-			number = r.count(math.MaxUint8)
+	for name := range r.classic(m, &number) {
+		switch string(name) {
 		case "sockets":
 			m.Sockets, ids = r.sockets()
 			sockets = true

@@ -3,6 +3,7 @@ package redislink
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"slices"
@@ -91,7 +92,17 @@ func parseURL(text string) (t target, err error) {
 		t.user = u.User.Username()
 		t.password, _ = u.User.Password()
 	}
-	q := u.Query()
+	q, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return fail("has a malformed query")
+	}
+	known := []string{"db"}
+	if t.sentinel {
+		known = append(known, "sentinel_user", "sentinel_password")
+	}
+	if err := onlyKnown(q, known); err != nil {
+		return fail(err.Error())
+	}
 	t.sentinelUser, t.sentinelPassword = q.Get("sentinel_user"), q.Get("sentinel_password")
 	db, path := q.Get("db"), strings.Trim(u.Path, "/")
 	switch {
@@ -119,6 +130,29 @@ func parseURL(text string) (t target, err error) {
 		}
 	}
 	return t, nil
+}
+
+// onlyKnown refuses parameters that would be ignored: what they ask for, a
+// timeout perhaps, would silently not be so.
+func onlyKnown(q url.Values, known []string) error {
+	for _, name := range slices.Sorted(maps.Keys(q)) {
+		switch {
+		case !slices.Contains(known, name):
+			return fmt.Errorf("unknown parameter %s (known: %s)", shown(name), strings.Join(known, ", "))
+		case len(q[name]) > 1:
+			return fmt.Errorf("has the parameter %s more than once", name)
+		}
+	}
+	return nil
+}
+
+// shown is the name of a parameter for an error, unless it may be something
+// else: part of a password with a question mark in it.
+func shown(name string) string {
+	if len(name) > 64 || strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.") != "" {
+		return "with an odd name"
+	}
+	return strconv.Quote(name)
 }
 
 // hostList reads host:port,host:port.
@@ -150,7 +184,10 @@ func redact(text string) string {
 	if !ok {
 		return strconv.Quote(text[strings.LastIndex(text, "@")+1:])
 	}
-	rest, _, _ = strings.Cut(rest, "?")
+	rest, query, _ := strings.Cut(rest, "?")
+	if strings.Contains(query, "@") { // it may be the end of a password
+		return scheme + "://***"
+	}
 	if at := strings.LastIndex(rest, "@"); at >= 0 {
 		rest = "***@" + rest[at+1:]
 	}

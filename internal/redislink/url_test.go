@@ -39,9 +39,31 @@ func TestSeveralURLs(t *testing.T) {
 	}
 }
 
+// A parameter that would be ignored is refused, without showing what may be
+// secret.
+func TestParameters(t *testing.T) {
+	for text, want := range map[string]string{
+		"redis://h?timeout=5s":                            `redis://h: unknown parameter "timeout" (known: db)`,
+		"redis://h/1?db=1&Db=2":                           `unknown parameter "Db" (known: db)`,
+		"unix:///r?sentinel_user=u":                       `unknown parameter "sentinel_user" (known: db)`,
+		"redis-sentinel://h/m?sentinel_pass=hidden":       `unknown parameter "sentinel_pass" (known: db, sentinel_user, sentinel_password)`,
+		"redis://h?db=1&db=2":                             "has the parameter db more than once",
+		"redis://h?db=%zz":                                "malformed",
+		"redis://h?db=1;hidden":                           "malformed",
+		"redis://h?hidden%20one":                          "unknown parameter with an odd name",
+		"redis://u:6379?hidden@h":                         "redis://***: unknown parameter with an odd name",
+		"redis://h?" + strings.Repeat("hidden", 20) + "=": "unknown parameter with an odd name",
+	} {
+		_, err := parseURL(text)
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hidden") {
+			t.Errorf("%s: %v, want %s", text, err, want)
+		}
+	}
+}
+
 func FuzzURL(f *testing.F) {
 	for _, s := range []string{
-		"redis://u:p@h:1/2", "unix:///x?db=1", "redis-sentinel://a,b:1/m", "redis://[::1", "redis://@,@/?", "x", "redis://h:99999",
+		"redis://u:p@h:1/2", "unix:///x?db=1", "redis-sentinel://a,b:1/m", "redis://[::1", "redis://@,@/?", "x", "redis://h:99999", "redis://h?db=1&db=%31", "redis://h?x",
 	} {
 		f.Add(s)
 	}

@@ -5,18 +5,29 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/socketeer-io/socketeer/internal/capacity"
+	"github.com/socketeer-io/socketeer/internal/fleet"
 	"github.com/socketeer-io/socketeer/internal/loadgen"
+)
+
+const (
+	// besideKiB is what a connection takes beside the servers' memory: both
+	// ends of it in the kernel, and its part of the load generator.
+	besideKiB = 8
+	// telling is how many connections say what more of them take. With fewer,
+	// most of the servers' growth is garbage.
+	telling = 1000
 )
 
 // GrowthReport is how the cost of a delivery grows. Its JSON form is stable.
 type GrowthReport struct {
 	Machine capacity.Machine `json:"machine"`
 	Nodes   Curve            `json:"nodes"`       // over the number of nodes
-	Conns   Curve            `json:"connections"` // over the number of connections, on one node
+	Conns   Curve            `json:"connections"` // over the number of connections, all on as many nodes
 }
 
 // Curve is a row of runs that differ in one number.
@@ -35,13 +46,26 @@ type Point struct {
 // GrowthOptions say what to vary, and what to keep.
 type GrowthOptions struct {
 	Nodes []int // numbers of nodes, with KeepConns connections
-	Conns []int // numbers of connections, on one node
+	Conns []int // numbers of connections, on KeepNodes nodes
+	// KeepNodes is the number of nodes of the second curve, the same for all of
+	// its points, so that they differ in their connections only. 0: the fewest
+	// that may open files for the most connections.
+	KeepNodes int
 	// KeepConns, Room and Rate are the load that is kept.
 	KeepConns, Room int
 	Rate            float64
 }
 
-// Grow measures both curves. A limit ends a curve, not the whole.
+// keptNodes is the number of nodes of the second curve.
+func (o *GrowthOptions) keptNodes(m capacity.Machine) int {
+	if o.KeepNodes > 0 || len(o.Conns) == 0 {
+		return o.KeepNodes
+	}
+	return min(m.Nodes(slices.Max(o.Conns)), fleet.MaxNodes)
+}
+
+// Grow measures both curves. A limit, or a run that fails behind others, ends a
+// curve, not the whole.
 func Grow(ctx context.Context, s Setup, o GrowthOptions) (*GrowthReport, error) {
 	s = s.withDefaults()
 	machine, err := ThisMachine()
@@ -53,8 +77,9 @@ func Grow(ctx context.Context, s Setup, o GrowthOptions) (*GrowthReport, error) 
 	for _, n := range o.Nodes {
 		nodes = append(nodes, capacity.Load{Nodes: n, Conns: o.KeepConns, Room: o.Room, Deliveries: o.Rate})
 	}
+	kept := o.keptNodes(machine)
 	for _, n := range o.Conns {
-		conns = append(conns, capacity.Load{Nodes: 1, Conns: n, Room: o.Room, Deliveries: o.Rate})
+		conns = append(conns, capacity.Load{Nodes: kept, Conns: n, Room: o.Room, Deliveries: o.Rate})
 	}
 	if g.Nodes, err = s.curve(ctx, "nodes", nodes); err != nil {
 		return nil, err
@@ -69,19 +94,52 @@ func (s Setup) curve(ctx context.Context, name string, loads []capacity.Load) (C
 	var c Curve
 	for i, l := range loads {
 		s.say("growth over %s, run %d of %d: %s", name, i+1, len(loads), title(l))
+		if c.Stopped = c.beyond(l, freeMemory()); c.Stopped != "" {
+			s.say("%s", c.Stopped)
+			return c, nil
+		}
 		report, err := s.Run(ctx, l)
 		var files *loadgen.FileLimitError
 		switch {
 		case errors.As(err, &files):
-			c.Stopped = strings.TrimPrefix(err.Error(), "socketeer: ")
+			c.stop(err)
 			s.say("%s", c.Stopped)
 			return c, s.last(ctx, &c, l, files)
-		case err != nil:
+		case err != nil && (ctx.Err() != nil || i == 0):
 			return c, err
+		case err != nil:
+			c.stop(err)
+			s.say("%s", c.Stopped)
+			return c, nil
 		}
 		c.add(l, report)
 	}
 	return c, nil
+}
+
+func (c *Curve) stop(why error) {
+	if c.Stopped != "" {
+		c.Stopped += "; "
+	}
+	c.Stopped += strings.TrimPrefix(why.Error(), "socketeer: ")
+}
+
+// beyond says why a load is not run when it would take more than the free
+// memory, going by what the run before took.
+func (c *Curve) beyond(l capacity.Load, freeKiB float64) string {
+	if len(c.Points) == 0 || c.Points[len(c.Points)-1].Conns < telling {
+		return ""
+	}
+	before := c.Points[len(c.Points)-1]
+	m := before.Report.Memory
+	need := float64(m.BeforeKiB)*float64(l.Nodes)/float64(before.Nodes) +
+		(float64(m.AfterKiB-m.BeforeKiB)/float64(before.Conns)+besideKiB)*float64(l.Conns)
+	if need <= freeKiB {
+		return ""
+	}
+	const gib = 1 << 20
+	return fmt.Sprintf("memory stops this: %s connections on %d server(s) would take %.1f GiB and %.1f are free",
+		loadgen.Count(float64(l.Conns)), l.Nodes, need/gib, freeKiB/gib)
 }
 
 func (c *Curve) add(l capacity.Load, r *loadgen.Report) {
@@ -99,10 +157,15 @@ func (s Setup) last(ctx context.Context, c *Curve, l capacity.Load, limit *loadg
 	l.Conns = fit
 	s.say("the most that fits: %s", title(l))
 	report, err := s.Run(ctx, l)
-	if err == nil {
+	switch {
+	case err == nil:
 		c.add(l, report)
+	case ctx.Err() != nil:
+		return err
+	default:
+		c.stop(err)
 	}
-	return err
+	return nil
 }
 
 // WriteTable writes the curves for people.

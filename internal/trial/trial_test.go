@@ -15,6 +15,7 @@ import (
 
 	"github.com/socketeer-io/socketeer/internal/capacity"
 	"github.com/socketeer-io/socketeer/internal/cli"
+	"github.com/socketeer-io/socketeer/internal/fleet"
 	"github.com/socketeer-io/socketeer/internal/trial"
 )
 
@@ -169,7 +170,7 @@ func TestReadModel(t *testing.T) {
 
 func TestGrow(t *testing.T) {
 	t.Setenv(maxFiles, "200")
-	o := trial.GrowthOptions{Nodes: []int{1, 2}, Conns: []int{20, 40, 500, 1000}, KeepConns: 40, Room: 10, Rate: 1000}
+	o := trial.GrowthOptions{Nodes: []int{1, 2}, Conns: []int{20, 40, 500, 1000}, KeepNodes: 1, KeepConns: 40, Room: 10, Rate: 1000}
 	r, err := trial.Grow(t.Context(), short(), o)
 	if err != nil {
 		t.Fatal(err)
@@ -190,4 +191,47 @@ func TestGrow(t *testing.T) {
 		t.Errorf("%v in\n%s", err, table.String())
 	}
 	again(t, r, new(trial.GrowthReport))
+}
+
+// All points of the curve over connections have the same nodes, and what does
+// not go on ends a curve without the other's being lost.
+func TestGrowEndsCurves(t *testing.T) {
+	o := trial.GrowthOptions{Nodes: []int{1, fleet.MaxNodes + 1}, Conns: []int{100, 1000, 1e9}, KeepNodes: 2, KeepConns: 40, Room: 10, Rate: 1000}
+	r, err := trial.Grow(t.Context(), short(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Nodes.Points) != 1 || r.Nodes.Stopped != "65 servers: takes 1 to 64" {
+		t.Errorf("over nodes %+v", r.Nodes)
+	}
+	if len(r.Conns.Points) != 2 || !strings.HasPrefix(r.Conns.Stopped, "memory stops this: 1,000,000,000 connections on 2 server(s) would take") {
+		t.Errorf("over connections %+v", r.Conns)
+	}
+	for _, p := range r.Conns.Points {
+		if p.Nodes != 2 || len(p.Report.Addrs) != 2 || p.Report.Load.Missing != 0 {
+			t.Errorf("%+v on %q", p.Load, p.Report.Addrs)
+		}
+	}
+	if _, err := trial.Grow(t.Context(), short(), trial.GrowthOptions{Nodes: []int{fleet.MaxNodes + 1}, KeepConns: 40, Room: 10, Rate: 1000}); err == nil {
+		t.Error("no run, and no error")
+	}
+}
+
+// Without a number of nodes for the curve over connections, there are as many
+// as may open files for its largest point, from the first point on.
+func TestGrowOnFewestNodes(t *testing.T) {
+	machine, err := trial.ThisMachine()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Above what the servers may open here, so that the second run does not start.
+	most := 2 * int(min(machine.Files, 1<<20))
+	t.Setenv(maxFiles, "200")
+	r, err := trial.Grow(t.Context(), short(), trial.GrowthOptions{Conns: []int{20, most}, Room: 10, Rate: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(r.Conns.Points); n != 2 || r.Conns.Points[0].Nodes != machine.Nodes(most) || r.Conns.Points[1].Nodes != machine.Nodes(most) {
+		t.Errorf("%d points: %+v", n, r.Conns)
+	}
 }

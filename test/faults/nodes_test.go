@@ -88,10 +88,10 @@ func startStreams(tb testing.TB, urls []string, prefix, name string) member {
 func (m streamsMember) toll() toll {
 	s := m.Stats()
 	d := s.Drops
-	return toll{dropped: d.Late + d.Backlog + d.Lost + d.Refused, outages: s.ReadErrors + s.Gaps + s.Link.Resubscribed, unsorted: s.Malformed + s.Missed}
+	return toll{dropped: d.Late + d.Backlog + d.Lost + d.Refused, outages: s.ReadErrors + s.Gaps + s.Channels.Resubscribed, unsorted: s.Malformed + s.Missed}
 }
 
-func (m streamsMember) answered() uint64 { return m.Stats().Peers.Answers }
+func (m streamsMember) answered() uint64 { return m.Stats().Answers }
 
 // node is a server with its place in the cluster.
 type node struct {

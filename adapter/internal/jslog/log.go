@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/socketeer-io/socketeer/adapter"
@@ -196,7 +197,12 @@ func (l *Log) space(nsp string) *space {
 func (l *Log) Newer(a, b string) bool { return Newer(a, b) }
 
 // Ready returns why the stream cannot be read at present, or nil.
-func (l *Log) Ready() error { return l.read.ready() }
+func (l *Log) Ready() error {
+	if s := l.js.Conn().Status(); s != nats.CONNECTED {
+		return fmt.Errorf("socketeer: jetstream: not connected: %v", s)
+	}
+	return l.read.ready()
+}
 
 // Reconnected says that the connection is a new one: what was under way on the
 // old one may be lost.
