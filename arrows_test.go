@@ -32,11 +32,8 @@ var mayImport = map[string][]string{
 	"cluster":                    {},
 	"adapter/adaptertest":        {"adapter"},
 	"adapter/internal/peerlog":   {"adapter"},
-<<<<<<< HEAD
 	"adapter/internal/jslog":     {"adapter"},
-=======
 	"adapter/internal/peertest":  {"adapter", "cluster", "adapter/cluster"},
->>>>>>> main
 	"adapter/cluster":            {"adapter", "cluster", "adapter/internal/lane", "adapter/internal/interest", "adapter/internal/peerlog"},
 	"adapter/nats":               {"adapter", "cluster", "adapter/cluster", "adapter/internal/jslog"},
 	"adapter/mesh":               {"adapter", "cluster", "adapter/cluster", "internal/rawconn"},

@@ -100,15 +100,21 @@ func start(t *testing.T, js jetstream.JetStream, self string, adjust func(*jslog
 
 func emit(t *testing.T, l *jslog.Log, nsp, data string) (offset string) {
 	t.Helper()
+	if offset = try(t, l, nsp, data); offset == "" {
+		t.Fatalf("%s is not kept", data)
+	}
+	return offset
+}
+
+// try emits what may not be kept.
+func try(t *testing.T, l *jslog.Log, nsp, data string) (offset string) {
+	t.Helper()
 	kept := make(chan string, 1)
 	_, m, _, _ := decode([]byte(nsp + " " + data))
 	if err := l.Append(nsp, m, []byte(nsp+" "+data), false, func(offset string) { kept <- offset }); err != nil {
 		t.Fatal(err)
 	}
-	if offset = <-kept; offset == "" {
-		t.Fatalf("%s is not kept", data)
-	}
-	return offset
+	return <-kept
 }
 
 func missed(t *testing.T, l *jslog.Log, nsp, offset string) string {
@@ -253,7 +259,10 @@ func TestGivenUp(t *testing.T) {
 	}
 	serve(t, dir, port)
 	eventually(t, "readiness", func() bool { return l.Ready() == nil })
-	eventually(t, "to recover again", func() bool { return missed(t, l, "/", emit(t, l, "/", "after")) == "" })
+	eventually(t, "to recover again", func() bool {
+		offset := try(t, l, "/", "after")
+		return offset != "" && missed(t, l, "/", offset) == ""
+	})
 	fresh := start(t, js, "b", nil)
 	for name, l := range map[string]*jslog.Log{"old": l, "fresh": fresh} {
 		if got := missed(t, l, "/", before); got != adapter.Gap {
