@@ -32,9 +32,10 @@ var mayImport = map[string][]string{
 	"cluster":                    {},
 	"adapter/adaptertest":        {"adapter"},
 	"adapter/internal/peerlog":   {"adapter"},
+	"adapter/internal/jslog":     {"adapter"},
 	"adapter/internal/peertest":  {"adapter", "cluster", "adapter/cluster"},
 	"adapter/cluster":            {"adapter", "cluster", "adapter/internal/lane", "adapter/internal/interest", "adapter/internal/peerlog"},
-	"adapter/nats":               {"adapter", "cluster", "adapter/cluster"},
+	"adapter/nats":               {"adapter", "cluster", "adapter/cluster", "adapter/internal/jslog"},
 	"adapter/mesh":               {"adapter", "cluster", "adapter/cluster", "internal/rawconn"},
 	"adapter/redis":              {"adapter", "cluster", "adapter/internal", "internal/nodewire", "internal/redislink"},
 	".":                          {"engineio", "adapter", "protocol/eio", "protocol/sio", "internal/hub"},
@@ -54,7 +55,7 @@ var mayImport = map[string][]string{
 var onlyIn = map[string][]string{
 	"github.com/gobwas/ws":           {"internal/wsconn"},
 	"github.com/nats-io/nats-server": {"adapter/nats"},
-	"github.com/nats-io/nats.go":     {"adapter/nats"},
+	"github.com/nats-io/nats.go":     {"adapter/nats", "adapter/internal/jslog"},
 	"github.com/spf13/cobra":         {"internal/cli"},
 	"github.com/redis/rueidis":       {"internal/redislink", "adapter", "queue", "emitter"},
 }

@@ -34,7 +34,7 @@ type sender struct {
 // is in the middle of reading what was missed may have to hear from the sender
 // before a message of its can be handed over.
 func (n *Node) receiveBatch(batch [][]byte) {
-	alone := len(batch) == 1 && n.keeps == nil
+	alone := len(batch) == 1 && n.keeps == nil && n.cfg.Log == nil
 	for _, data := range batch {
 		n.receive(data, alone)
 	}
@@ -64,7 +64,7 @@ func (n *Node) receive(data []byte, alone bool) {
 	n.count.received.Add(1)
 	r := reader{b: body}
 	switch h.kind {
-	case frameOp, frameRequest, frameCancel:
+	case frameOp, frameRequest, frameCancel, frameFence:
 		if key, ok := n.track(&h, body); ok {
 			n.push(key, h, data, body, alone)
 		}

@@ -22,6 +22,11 @@ func (n *Node) push(key uint32, h header, frame, body []byte, alone bool) {
 	if first {
 		n.log.Warn("namespaces are slower than the cluster: messages are dropped", "queued", n.cfg.QueueBytes)
 	}
+	n.refuseItem(h, body)
+}
+
+// refuseItem answers a request that is dropped.
+func (n *Node) refuseItem(h header, body []byte) {
 	if h.kind == frameRequest {
 		r := reader{b: body}
 		r.record(2)
@@ -34,12 +39,21 @@ func (n *Node) push(key uint32, h header, frame, body []byte, alone bool) {
 // mark has done closed when everything pushed to a lane so far has been handled.
 func (n *Node) mark(key uint32, done chan struct{}) { n.lanes.Push(key, item{mark: done}, 0) }
 
-// handle carries out one message or request.
+// handle deals with what has come to the front of a lane.
 func (n *Node) handle(it item) {
 	if it.mark != nil {
 		close(it.mark)
 		return
 	}
+	if n.cfg.Log != nil {
+		n.handleInOrder(it)
+		return
+	}
+	n.carryOut(it)
+}
+
+// carryOut carries out one message or request.
+func (n *Node) carryOut(it item) {
 	r := reader{b: it.body}
 	switch it.h.kind {
 	case frameCancel:
@@ -48,6 +62,10 @@ func (n *Node) handle(it item) {
 		}
 	case frameRequest:
 		n.handleRequest(string(it.h.sender), &r)
+	case frameFence:
+		if n.cfg.Log != nil && !n.onFence(it) {
+			r.fail()
+		}
 	case frameOp:
 		extra := r.record(opFields)
 		nsp := r.text()

@@ -57,6 +57,10 @@ func (n *Node) Open(ctx context.Context, nsp string, local adapter.Local) (adapt
 		a.detach(true)
 		return nil, fmt.Errorf("socketeer: open namespace %q: %w", nsp, err)
 	}
+	if log := n.cfg.Log; log != nil {
+		log.Open(nsp, a.deliver, local.Handle)
+		return &streamed{namespace: a, log: log}, nil
+	}
 	if n.keeps == nil {
 		return a, nil
 	}

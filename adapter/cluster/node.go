@@ -66,6 +66,10 @@ type Config struct {
 	// LogBytes bounds what is kept of messages on this node, its own and those of
 	// others, and as much again of sessions, in bytes. Default 128 MiB.
 	LogBytes int
+	// Log keeps messages and sessions outside of the nodes, instead of Recovery.
+	// It, too, must be the same on all nodes. The node starts and closes it.
+	// Default: none.
+	Log SharedLog
 	// Logger: default silent.
 	Logger *slog.Logger
 }
@@ -87,6 +91,8 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("socketeer: cluster limits: message %d bytes, queue %d bytes", c.MaxMessage, c.QueueBytes)
 	case c.LogBytes < c.MaxMessage:
 		return c, fmt.Errorf("socketeer: log of %d bytes for messages of %d", c.LogBytes, c.MaxMessage)
+	case c.Recovery && c.Log != nil:
+		return c, errors.New("socketeer: a cluster's messages are kept by its nodes or by a log, not both")
 	case min(c.LeaveDelay, c.ProbeInterval) < 0:
 		return c, errors.New("socketeer: negative cluster durations")
 	}
@@ -118,6 +124,8 @@ type Node struct {
 	wg      sync.WaitGroup
 
 	count    counters
+	departed departed
+	begun    time.Time // when Start was called
 	view     atomic.Pointer[view]
 	deaf     atomic.Bool
 	heard    atomic.Bool // since the last probe tick
@@ -210,6 +218,10 @@ func (n *Node) Start() error {
 	if n.keeps != nil {
 		n.keeps.Start()
 	}
+	if n.cfg.Log != nil {
+		n.begun = time.Now()
+		n.cfg.Log.Start(decodeShared, n.gone)
+	}
 	return nil
 }
 
@@ -228,6 +240,7 @@ var errClosed = fmt.Errorf("socketeer: cluster node: %w", net.ErrClosed)
 // as after a crash. It is idempotent.
 func (n *Node) Close(ctx context.Context) error {
 	n.mu.Lock()
+	first, started := !n.closed, n.started
 	n.closed = true
 	var open []*namespace
 	for _, a := range n.namespaces {
@@ -239,6 +252,9 @@ func (n *Node) Close(ctx context.Context) error {
 	}
 	if n.keeps != nil {
 		n.keeps.Close(ctx)
+	}
+	if n.cfg.Log != nil && started && first {
+		n.cfg.Log.Close(ctx)
 	}
 	for _, a := range open {
 		a.detach(ctx.Err() == nil)
@@ -282,6 +298,11 @@ func (n *Node) Ready() error {
 	}
 	if h, ok := n.bus.(adapter.Health); ok {
 		if err := h.Ready(); err != nil {
+			return err
+		}
+	}
+	if n.cfg.Log != nil {
+		if err := n.cfg.Log.Ready(); err != nil {
 			return err
 		}
 	}
@@ -333,6 +354,7 @@ func (n *Node) onEvent(e cluster.Event) {
 		n.requests.gone(inc)
 		n.answers.gone(inc)
 		n.out.forget(inc, v)
+		n.departed.add(inc)
 	}
 	if n.keeps != nil {
 		n.keeps.PeersChanged()

@@ -110,7 +110,7 @@ func (a logged) Append(m *adapter.Message, kept func(offset string)) error {
 	n := a.node
 	size := headerLen + 128 + len(a.name) + len(m.Data)
 	frame := appendHeader(make([]byte, 0, size), frameOp, n.id.Incarnation)
-	frame = appendPosition(appendOpFields(frame, a.name, m, opFields+1))
+	frame = appendPlaced(frame, a.name, m)
 	if len(frame) > n.cfg.MaxMessage {
 		return &TooLargeError{Size: len(frame), Limit: n.cfg.MaxMessage}
 	}
@@ -228,10 +228,10 @@ func (r *reader) readPosition(extra int) (pos uint64) {
 	return pos
 }
 
-// appendOpFields is appendOp with room for more elements behind.
-func appendOpFields(b []byte, nsp string, m *adapter.Message, fields uint32) []byte {
+// appendPlaced is appendOp with a position behind, which is not known yet.
+func appendPlaced(b []byte, nsp string, m *adapter.Message) []byte {
 	at := len(b)
 	b = appendOp(b, nsp, m)
-	b[at] = msgp.AppendArrayHeader(nil, fields)[0] // one byte for up to 15
-	return b
+	b[at] = msgp.AppendArrayHeader(nil, opFields+1)[0] // one byte for up to 15
+	return appendPosition(b)
 }

@@ -38,6 +38,12 @@ var errIncomplete = errors.New("socketeer: node could not answer in full")
 // Request implements [adapter.Adapter]. Each is called on the caller's
 // goroutine.
 func (a *namespace) Request(ctx context.Context, m *adapter.Message, each func(adapter.Response)) error {
+	return a.request(ctx, m, 0, each)
+}
+
+// request is Request; at is the place in a SharedLog that it comes after, 0 if
+// there is none.
+func (a *namespace) request(ctx context.Context, m *adapter.Message, at uint64, each func(adapter.Response)) error {
 	if a.isClosed() {
 		return errAdapterClosed
 	}
@@ -49,7 +55,7 @@ func (a *namespace) Request(ctx context.Context, m *adapter.Message, each func(a
 	id, p := n.requests.add(n)
 	defer n.requests.remove(id)
 	if ctx.Err() == nil {
-		if err := n.sendRequest(ctx, id, p, a.name, m); err != nil {
+		if err := n.sendRequest(ctx, id, p, a.name, m, at); err != nil {
 			return err
 		}
 	}
@@ -111,7 +117,7 @@ func (q *requests) gone(incarnation string) {
 }
 
 // sendRequest sends a request to everyone it waits for.
-func (n *Node) sendRequest(ctx context.Context, id uint64, p *pending, nsp string, m *adapter.Message) error {
+func (n *Node) sendRequest(ctx context.Context, id uint64, p *pending, nsp string, m *adapter.Message, at uint64) error {
 	to := p.asked()
 	if len(to) == 0 {
 		return nil
@@ -126,7 +132,12 @@ func (n *Node) sendRequest(ctx context.Context, id uint64, p *pending, nsp strin
 	b = msgp.AppendArrayHeader(b, 3)
 	b = msgp.AppendUint64(b, id)
 	b = msgp.AppendInt64(b, int64(left))
-	*buf = appendOp(b, nsp, m)
+	if at == 0 {
+		*buf = appendOp(b, nsp, m)
+	} else {
+		*buf = appendPlaced(b, nsp, m)
+		setPosition(*buf, at)
+	}
 	if len(*buf) > n.cfg.MaxMessage {
 		return &TooLargeError{Size: len(*buf), Limit: n.cfg.MaxMessage}
 	}

@@ -38,6 +38,7 @@ const (
 	frameMember                        // body: an announcement of package cluster
 	frameProbe                         // body: nothing
 	frameLog                           // body: a frame of package peerlog
+	frameFence                         // body: namespace, number; see streamed
 	frameKinds
 )
 

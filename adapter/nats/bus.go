@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -64,15 +65,9 @@ func connect(url string, log *slog.Logger, prefix, name string, extra ...natsgo.
 		queue: make(chan *natsgo.Msg, queueLen), stop: make(chan struct{}), done: make(chan struct{}),
 		subs: make(map[string]*natsgo.Subscription), slow: make(map[*natsgo.Subscription]int),
 	}
-	common := append([]natsgo.Option{
-		natsgo.MaxReconnects(-1),
-		natsgo.CustomReconnectDelay(reconnectDelay),
-		natsgo.PingInterval(pingInterval),
-		natsgo.MaxPingsOutstanding(maxPings),
-		natsgo.IgnoreAuthErrorAbort(),
-	}, extra...)
+	common := connectionOptions(extra)
 	var err error
-	b.main, err = natsgo.Connect(url, append(common,
+	b.main, err = natsgo.Connect(url, append(slices.Clip(common),
 		natsgo.Name("socketeer "+name), natsgo.NoEcho(),
 		natsgo.ErrorHandler(b.onError),
 		natsgo.DisconnectErrHandler(b.onDisconnect),
@@ -81,7 +76,7 @@ func connect(url string, log *slog.Logger, prefix, name string, extra ...natsgo.
 	if err != nil {
 		return nil, err
 	}
-	b.mirror, err = natsgo.Connect(url, append(common,
+	b.mirror, err = natsgo.Connect(url, append(slices.Clip(common),
 		natsgo.Name("socketeer probe "+name),
 		natsgo.ErrorHandler(func(*natsgo.Conn, *natsgo.Subscription, error) {}),
 	)...)
@@ -90,6 +85,17 @@ func connect(url string, log *slog.Logger, prefix, name string, extra ...natsgo.
 		return nil, err
 	}
 	return b, nil
+}
+
+// connectionOptions are what all connections have.
+func connectionOptions(extra []natsgo.Option) []natsgo.Option {
+	return slices.Concat([]natsgo.Option{
+		natsgo.MaxReconnects(-1),
+		natsgo.CustomReconnectDelay(reconnectDelay),
+		natsgo.PingInterval(pingInterval),
+		natsgo.MaxPingsOutstanding(maxPings),
+		natsgo.IgnoreAuthErrorAbort(),
+	}, extra)
 }
 
 func reconnectDelay(attempts int) time.Duration {

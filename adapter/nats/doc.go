@@ -39,6 +39,11 @@
 //
 // With Options.Recovery the adapters are an adapter.Log: nodes keep each other's
 // messages and sessions in memory, and the clients of a node that was killed
-// recover on another. JetStream is not used, neither here nor of an external
-// NATS; docs/DESIGN.md says why.
+// recover on another.
+//
+// With Options.JetStream they are kept in JetStream instead, of an external NATS
+// or of three and more embedded servers, and clients recover even when all nodes
+// have ended meanwhile. The price: JetStream stops for some seconds when the
+// server dies that leads a stream, and every node reads everything that is kept.
+// A node alone, and two nodes, can only do without; docs/DESIGN.md says why.
 package nats

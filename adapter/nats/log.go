@@ -23,9 +23,13 @@ func (l *serverLog) write(level slog.Level, format string, v []any) {
 func (l *serverLog) Noticef(format string, v ...any) { l.write(slog.LevelDebug, format, v) }
 
 // Warnf leaves out that the passwords are not hashed: they are random, and
-// never leave the process.
+// never leave the process. That JetStream writes down its state is no news.
 func (l *serverLog) Warnf(format string, v ...any) {
-	if !strings.Contains(format, "Plaintext passwords") {
+	switch {
+	case strings.Contains(format, "Plaintext passwords"):
+	case strings.Contains(format, "Metalayer blocking snapshot"):
+		l.write(slog.LevelDebug, format, v)
+	default:
 		l.write(slog.LevelWarn, format, v)
 	}
 }

@@ -10,12 +10,14 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	natsgo "github.com/nats-io/nats.go"
 
 	"github.com/socketeer-io/socketeer/adapter"
 	buscluster "github.com/socketeer-io/socketeer/adapter/cluster"
+	"github.com/socketeer-io/socketeer/adapter/internal/jslog"
 	"github.com/socketeer-io/socketeer/cluster"
 )
 
@@ -79,6 +81,9 @@ type Options struct {
 	// Default off, and 128 MiB.
 	Recovery bool
 	LogBytes int
+	// JetStream has that kept in JetStream instead. LogBytes then bounds what a
+	// node remembers of what it has read. Default nil: in the nodes' memory.
+	JetStream *JetStreamOptions
 }
 
 func (o Options) withDefaults() (Options, error) {
@@ -94,6 +99,14 @@ func (o Options) withDefaults() (Options, error) {
 	if strings.ContainsAny(o.ClusterName, " \t\r\n") {
 		return o, fmt.Errorf("socketeer: cluster name %q contains blanks", o.ClusterName)
 	}
+	if o.JetStream != nil {
+		j := *o.JetStream
+		j.Stream = cmp.Or(j.Stream, streamName(o.ClusterName))
+		o.JetStream = &j
+		if err := j.check(&o); err != nil {
+			return o, err
+		}
+	}
 	const most = 64 << 20 // what the server may have pending for one connection
 	if o.MaxMessage < 1024 || o.MaxMessage > most {
 		return o, fmt.Errorf("socketeer: message limit of %d bytes is not between 1024 and %d", o.MaxMessage, most)
@@ -108,7 +121,10 @@ type Cluster struct {
 	bus    *bus
 	server *embedded // nil with a URL
 
-	log     *slog.Logger
+	log     atomic.Pointer[jslog.Log] // nil without JetStream
+	logConn *natsgo.Conn              // its connection
+
+	logger  *slog.Logger
 	closing sync.Once
 }
 
@@ -137,7 +153,7 @@ func New(ctx context.Context, o Options) (*Cluster, error) {
 		return nil, err
 	}
 	o.Logger = o.Logger.With("node", id.Name)
-	c := &Cluster{log: o.Logger}
+	c := &Cluster{logger: o.Logger}
 	if o.URL == "" {
 		if c.server, err = startServer(ctx, &o, "socketeer-"+id.Incarnation); err != nil {
 			return nil, err
@@ -145,6 +161,7 @@ func New(ctx context.Context, o Options) (*Cluster, error) {
 		warnOpen(&o)
 	}
 	if err := c.start(ctx, &o, id); err != nil {
+		c.closeLog()
 		if c.bus != nil {
 			c.bus.close()
 		}
@@ -183,12 +200,20 @@ func (c *Cluster) start(ctx context.Context, o *Options, id cluster.Identity) (e
 		}
 		return fmt.Errorf("socketeer: embedded nats: %w", err)
 	}
+	limit := int(c.bus.main.MaxPayload())
+	var log buscluster.SharedLog
+	if o.JetStream != nil {
+		limit -= jslog.Overhead
+		if log, err = c.openLog(ctx, o, id.Incarnation, extra); err != nil {
+			return err
+		}
+	}
 	c.node, err = buscluster.New(c.bus, buscluster.Config{
 		Identity: id, Prefix: "socketeer-" + o.ClusterName, Addr: o.AdvertiseAddr,
 		Interval: o.HeartbeatInterval, Timeout: o.HeartbeatTimeout,
 		LeaveDelay: o.LeaveDelay, ProbeInterval: o.ProbeInterval,
-		MaxMessage: min(o.MaxMessage, int(c.bus.main.MaxPayload())), QueueBytes: o.QueueBytes,
-		Recovery: o.Recovery, LogBytes: o.LogBytes,
+		MaxMessage: min(o.MaxMessage, limit), QueueBytes: o.QueueBytes,
+		Recovery: o.Recovery && log == nil, Log: log, LogBytes: o.LogBytes,
 		Logger: o.Logger,
 	})
 	if err != nil {
@@ -276,10 +301,11 @@ func (c *Cluster) Close(ctx context.Context) error {
 		if ctx.Err() == nil && c.bus.main.IsConnected() {
 			flush, cancel := context.WithTimeout(ctx, flushTime)
 			if err := c.bus.main.FlushWithContext(flush); err != nil {
-				c.log.Warn("left the cluster without a goodbye", "err", err)
+				c.logger.Warn("left the cluster without a goodbye", "err", err)
 			}
 			cancel()
 		}
+		c.closeLog()
 		c.bus.close()
 		if c.server != nil {
 			c.server.stop()

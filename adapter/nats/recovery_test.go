@@ -17,7 +17,7 @@ import (
 )
 
 // childEnv makes the test binary a node: its value is the node's name and the
-// peer it joins.
+// peer it joins, or the URL of a NATS server with JetStream.
 const childEnv = "SOCKETEER_TEST_NODE"
 
 func recovering(tb testing.TB, n int) (list []*nats.Cluster) {
@@ -80,7 +80,12 @@ func TestNoLogWithoutRecovery(t *testing.T) {
 func runChild(spec string) error {
 	name, peer, _ := strings.Cut(spec, " ")
 	o := quick(name)
-	o.Recovery, o.Peers = true, []string{peer}
+	o.Recovery = true
+	if strings.HasPrefix(peer, "nats://") {
+		o.Token, o.URL, o.JetStream = "", peer, &nats.JetStreamOptions{}
+	} else {
+		o.Peers = []string{peer}
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	c, err := nats.New(ctx, o)

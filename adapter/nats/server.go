@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/socketeer-io/socketeer/adapter/internal/jslog"
 )
 
 const (
@@ -92,6 +94,13 @@ func serverOptions(o *Options, serverName string) (*server.Options, error) {
 			// Nobody is to connect to the loopback client port of a peer.
 			NoAdvertise: true,
 		},
+	}
+	if j := o.JetStream; j != nil {
+		// Replicas know each other by the servers' names, and talk over the
+		// system account.
+		opts.ServerName, opts.NoSystemAccount = "socketeer-"+o.Name, false
+		opts.JetStream, opts.StoreDir, opts.JetStreamDomain = true, j.StoreDir, j.Domain
+		opts.MaxPayload += jslog.Overhead
 	}
 	if o.TLS != nil {
 		opts.Cluster.TLSTimeout = tlsTimeout.Seconds()

@@ -52,7 +52,7 @@ func join(ctx context.Context, cfg config.Config, advertise string, log *slog.Lo
 	case config.AdapterNATS:
 		member, err := nats.New(ctx, nats.Options{
 			Name: cfg.Name, URL: c.NATS, ClusterName: c.Name, ClusterAddr: c.Addr, Peers: c.Peers, Token: c.Token,
-			AdvertiseAddr: advertise, Logger: log, Recovery: cfg.Engine.Recovery > 0,
+			AdvertiseAddr: advertise, Logger: log, Recovery: cfg.Engine.Recovery > 0, JetStream: jetStream(c.JetStream),
 		})
 		if err != nil {
 			return nil, err
@@ -89,6 +89,18 @@ func join(ctx context.Context, cfg config.Config, advertise string, log *slog.Lo
 		return member, nil
 	}
 	return newAlone(cfg.Name, advertise)
+}
+
+// jetStream returns what the adapter is to know of it, nil if it is off.
+func jetStream(j config.JetStream) *nats.JetStreamOptions {
+	if !j.On {
+		return nil
+	}
+	o := &nats.JetStreamOptions{StoreDir: j.Dir, Replicas: j.Replicas, KeepTimeout: j.Wait}
+	if j.Storage == "memory" {
+		o.Storage = nats.Memory
+	}
+	return o
 }
 
 // joined waits for a peer; without one, member is closed again.

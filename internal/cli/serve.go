@@ -13,6 +13,7 @@ import (
 const serveExample = `  socketeer serve
   socketeer serve --addr :3001 --cluster-addr 10.0.0.1:6222 --cluster-peers 10.0.0.2:6222,10.0.0.3:6222
   socketeer serve --nats nats://10.0.0.9:4222 --app bench
+  socketeer serve --nats nats://10.0.0.9:4222 --recovery 2m --nats-jetstream
   SOCKETEER_CLUSTER_TOKEN=... socketeer serve --config node.yaml
 
   curl 127.0.0.1:3900/readyz
@@ -27,6 +28,10 @@ func newServeCommand() *cobra.Command {
 Nodes cluster by themselves when each has a --cluster-addr that the others
 reach, and --cluster-peers names at least one other; or through NATS servers
 that exist already, with --nats.
+
+With --recovery clients that were cut off go on where they were. What that needs
+is kept in the nodes' memory, on up to three of them; with --nats-jetstream in
+JetStream, on disk, so that it is there also after the end of all nodes.
 
 SIGINT or SIGTERM drains the node: it says that it is not ready, and after
 --drain-delay sends its clients away, over the time of --drain at most, and

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"time"
@@ -50,6 +51,9 @@ They cluster by embedded NATS; with --adapter mesh by connections of their own;
 with --adapter redis, redis-sharded or
 redis-streams over a Redis that is started for them alone and keeps nothing;
 with --nats or --redis over servers that exist.
+
+With --recovery and --nats-jetstream clients recover even after the end of all
+nodes: each of at least three has a directory in --nats-jetstream-dir.
 
 The first node gets --addr and --admin-addr, the others the ports after them.
 The other settings are those of "serve" and go to every node.`,
@@ -119,6 +123,7 @@ func plan(ctx context.Context, cfg config.Config, nodes int) ([]supervisor.Child
 	if embedded {
 		cfg.Cluster.Token, cfg.Cluster.Wait = rand.Text(), 0
 	}
+	dir := cfg.Cluster.JetStream.Dir
 	environ := process.Share(config.CleanEnviron(os.Environ()), nodes)
 	children := make([]supervisor.Child, nodes)
 	for i := range children {
@@ -126,6 +131,9 @@ func plan(ctx context.Context, cfg config.Config, nodes int) ([]supervisor.Child
 		cfg.Addr, cfg.AdminAddr = public[i], admin[i]
 		if embedded {
 			cfg.Cluster.Addr, cfg.Cluster.Peers = peers[i], peers
+		}
+		if dir != "" {
+			cfg.Cluster.JetStream.Dir = filepath.Join(dir, cfg.Name)
 		}
 		args, env := cfg.CommandLine()
 		children[i] = supervisor.Child{

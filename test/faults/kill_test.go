@@ -86,22 +86,24 @@ func freeAddr(t testing.TB) string {
 func TestNodeKilled(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
+		name    string
 		adapter string
 		keeps   bool
-		redis   bool
+		over    func(testing.TB) []string // what all nodes connect to; nil: to each other
 	}{
-		{"redis", false, true}, {"redis-sharded", false, true}, {"redis-streams", true, true},
-		{"nats", true, false}, {"mesh", true, false},
+		{"redis", "redis", false, ownRedis}, {"redis-sharded", "redis-sharded", false, ownRedis},
+		{"redis-streams", "redis-streams", true, ownRedis},
+		{"nats", "nats", true, nil}, {"mesh", "mesh", true, nil}, {"nats-jetstream", "nats", true, ownJetStream},
 	} {
-		t.Run(c.adapter, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			args := []string{"--adapter", c.adapter}
 			if c.keeps {
 				args = append(args, "--recovery", "1m")
 			}
 			var first, others []string
-			if c.redis {
-				first = []string{"--redis", redistest.Standalone(t).URL()}
+			if c.over != nil {
+				first = c.over(t)
 				others = first
 			} else {
 				addr := freeAddr(t)
@@ -113,6 +115,8 @@ func TestNodeKilled(t *testing.T) {
 		})
 	}
 }
+
+func ownRedis(t testing.TB) []string { return []string{"--redis", redistest.Standalone(t).URL()} }
 
 // said is the room of everybody.
 const said = "room"

@@ -86,6 +86,17 @@ type Cluster struct {
 	Name    string        // default "socketeer"; clusters of other names stay apart
 	Token   string        // shared secret of the cluster's nodes
 	Wait    time.Duration // how long a start may wait for a first peer, default 15 s; 0: start alone
+
+	JetStream JetStream
+}
+
+// JetStream is whether what recovery needs is kept there, and how.
+type JetStream struct {
+	On       bool
+	Dir      string        // of the embedded server; only without NATS
+	Replicas int           // default 0: three, on a single NATS server one
+	Storage  string        // "file" or "memory", default "file"
+	Wait     time.Duration // how long an event may wait to be kept, default 1 s
 }
 
 // Log is how a node logs to standard error.
@@ -162,6 +173,25 @@ func (c *Config) finishCluster(together bool) error {
 		return fmt.Errorf("socketeer: nats and %s exclude each other: connect to NATS servers or cluster by yourself", keys[1].name)
 	case len(cl.Peers) > 0 && cl.Addr == "":
 		return fmt.Errorf("socketeer: cluster-peers needs cluster-addr, where the peers reach this node")
+	}
+	return c.checkJetStream()
+}
+
+func (c *Config) checkJetStream() error {
+	cl, j := &c.Cluster, &c.Cluster.JetStream
+	switch {
+	case !j.On && j.Dir != "":
+		return fmt.Errorf("socketeer: nats-jetstream-dir is for nats-jetstream, which is off")
+	case !j.On:
+		return nil
+	case cl.Adapter != AdapterNATS:
+		return fmt.Errorf("socketeer: nats-jetstream is of no use to adapter %q: leave one of them out", cl.Adapter)
+	case c.Engine.Recovery == 0:
+		return fmt.Errorf("socketeer: nats-jetstream keeps what recovery needs: set recovery, such as 2m")
+	case cl.NATS != "" && j.Dir != "":
+		return fmt.Errorf("socketeer: nats-jetstream-dir is for nodes that cluster by themselves: the servers at nats have their own")
+	case cl.NATS == "" && j.Dir == "":
+		return fmt.Errorf("socketeer: nats-jetstream needs nats (servers that have JetStream) or nats-jetstream-dir (where this node keeps its part)")
 	}
 	return nil
 }

@@ -49,7 +49,7 @@ func TestDefaults(t *testing.T) {
 			PingInterval: 25 * time.Second, PingTimeout: 20 * time.Second,
 			MaxPayload: 1_000_000, SendBuffer: 1 << 20,
 		},
-		Cluster: config.Cluster{Adapter: "memory", Prefix: "socket.io", Name: "socketeer", Wait: 15 * time.Second},
+		Cluster: config.Cluster{Adapter: "memory", Prefix: "socket.io", Name: "socketeer", Wait: 15 * time.Second, JetStream: config.JetStream{Storage: "file", Wait: time.Second}},
 		Log:     config.Log{Format: "text", Level: "info"},
 	}
 	if !reflect.DeepEqual(c, want) {
@@ -114,6 +114,12 @@ func TestProblems(t *testing.T) {
 		"bad redis scheme":     {file: "redis: reddis://h\n", want: []string{`scheme "reddis"`}},
 		"no sentinel master":   {file: "redis: redis-sentinel://h:1,i:2\n", want: []string{"master's name"}},
 		"bad NATS URL":         {file: "nats: 127.0.0.1\n", want: []string{"no NATS URL"}},
+		"JetStream of Redis":   {file: "redis: redis://h\nnats-jetstream: true\nrecovery: 1m\n", want: []string{`nats-jetstream is of no use to adapter "redis"`}},
+		"JetStream for what":   {file: "nats: nats://h\nnats-jetstream: true\n", want: []string{"set recovery"}},
+		"JetStream where":      {file: "cluster-addr: 127.0.0.1:1\nnats-jetstream: true\nrecovery: 1m\n", want: []string{"nats-jetstream-dir"}},
+		"JetStream twice":      {file: "nats: nats://h\nnats-jetstream: true\nnats-jetstream-dir: x\nrecovery: 1m\n", want: []string{"have their own"}},
+		"directory for what":   {file: "nats: nats://h\nnats-jetstream-dir: x\n", want: []string{"nats-jetstream, which is off"}},
+		"JetStream storage":    {file: "nats-jetstream-storage: tape\n", want: []string{"file", "memory"}},
 		"two problems":         {file: "app: chatt\npprof: maybe\n", want: []string{"chatt", "maybe"}},
 		"bad YAML":             {file: "app: [\n", want: []string{"socketeer.yaml"}},
 	} {
