@@ -207,10 +207,8 @@ func (n *Namespace) fanOut(m *adapter.Message, msg *engineio.Message, offset str
 	}
 	var watched []*Socket
 	n.hub.Each(m.Target.Rooms, m.Target.Except, func(s *Socket) {
-		if !s.reachable() {
-			if !s.recovering() || f != 0 || s.hold(m, msg, offset) {
-				return
-			} // it has recovered just now
+		if s.state.Load() != socketConnected && !s.takes(m, msg, offset) {
+			return
 		}
 		if offset != "" && s.has(offset) {
 			return

@@ -3,6 +3,7 @@ package socketeer
 import (
 	"bytes"
 	"context"
+	"runtime"
 	"time"
 
 	"github.com/socketeer-io/socketeer/adapter"
@@ -29,6 +30,27 @@ type heldMessage struct {
 
 // recovering reports whether the socket is in its rooms and not connected yet.
 func (s *Socket) recovering() bool { return s.state.Load() == socketRecovering }
+
+// takes reports whether an event is to be sent to the socket, which was not
+// connected a moment ago. While it recovers the event is held instead, unless it
+// is volatile. The state is looked at once each time: a socket that is admitted
+// between two looks, one for each answer, would get the event by neither.
+func (s *Socket) takes(m *adapter.Message, msg *engineio.Message, offset string) bool {
+	for {
+		switch s.state.Load() {
+		case socketConnected:
+			return true
+		case socketAdmitted: // see reachable
+			runtime.Gosched()
+		case socketRecovering:
+			if m.Flags.Volatile || s.hold(m, msg, offset) {
+				return false
+			} // it has recovered just now
+		default:
+			return false
+		}
+	}
+}
 
 // hold keeps what is sent to a recovering socket. It reports false when the
 // socket recovers no more.
