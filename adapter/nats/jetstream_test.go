@@ -63,7 +63,7 @@ func TestJetStreamLogConformance(t *testing.T) {
 		for _, n := range []int{1, 3} {
 			t.Run(fmt.Sprint(storage, ", ", n, " nodes"), func(t *testing.T) {
 				adaptertest.RunLog(t, func(tb testing.TB, n int) []adapter.Factory {
-					return factories(keeping(tb, jetStreamServer(tb), n, nats.JetStreamOptions{Storage: storage, MaxBytes: 1 << 20}, func(o *nats.Options) {
+					return factories(keeping(tb, jetStreamServer(tb), n, nats.JetStreamOptions{Storage: storage, MaxBytes: 1 << 20, KeepTimeout: patience}, func(o *nats.Options) {
 						o.MaxMessage, o.LogBytes = 64<<10, 128<<10
 					}))
 				}, adaptertest.LogOptions{Nodes: n, Retain: time.Second, Trim: func(tb testing.TB, _ string, emit func()) {
@@ -81,7 +81,7 @@ func TestJetStreamClusterConformance(t *testing.T) {
 	servers := natsProcesses(t, 3)
 	urls := servers[0].url() + "," + servers[1].url() + "," + servers[2].url()
 	adaptertest.RunLog(t, func(tb testing.TB, n int) []adapter.Factory {
-		return factories(keeping(tb, urls, n, nats.JetStreamOptions{Replicas: 3}))
+		return factories(keeping(tb, urls, n, nats.JetStreamOptions{Replicas: 3, KeepTimeout: patience}))
 	}, adaptertest.LogOptions{Nodes: 3, Retain: time.Second})
 	adaptertest.Run(t, func(tb testing.TB, n int) []adapter.Factory {
 		name := fmt.Sprint("c", n, tb.Name())
