@@ -113,7 +113,7 @@ func (ns *namespace) Missed(ctx context.Context, s *adapter.Session, text string
 // reach waits until this node has read all that the stream has, which is beyond
 // the client's offset, too.
 func (ns *namespace) reach(ctx context.Context, id offset) error {
-	end, err := ns.stream.end(ctx)
+	end, err := ns.stream.end.Ask(ctx)
 	if err != nil {
 		return &adapter.Unrecoverable{Reason: adapter.LogFailure, Err: err}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/socketeer-io/socketeer/adapter"
+	"github.com/socketeer-io/socketeer/adapter/internal/askonce"
 	"github.com/socketeer-io/socketeer/adapter/internal/nodepeers"
 	"github.com/socketeer-io/socketeer/internal/nodewire"
 )
@@ -32,7 +33,7 @@ type stream struct {
 	deliver sync.Mutex
 	afters  []*afterwards
 	pending pending
-	ends    ends
+	end     *askonce.Question[offset] // the id of the newest entry
 
 	ctx     context.Context //nolint:containedctx // ends with the stream
 	cancel  context.CancelFunc
@@ -46,7 +47,7 @@ func (c *Cluster) openStream(ctx context.Context, name string) (*stream, error) 
 	s.write = writer{s: s, wake: make(chan struct{}, 1)}
 	s.read.s = s
 	s.pending.wake = make(chan struct{}, 1)
-	s.ends.asking = make(chan struct{}, 1)
+	s.end = askonce.New(s.newest)
 	if err := s.read.start(ctx); err != nil {
 		return nil, err
 	}

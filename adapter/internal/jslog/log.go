@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/socketeer-io/socketeer/adapter"
+	"github.com/socketeer-io/socketeer/adapter/internal/askonce"
 )
 
 const (
@@ -59,7 +60,7 @@ type Log struct {
 	read    reader
 	pending pending
 	history history
-	ends    ends
+	end     *askonce.Question[uint64] // where the stream ends
 	order   order
 	filling chan struct{} // capacity 1: held by who reads what is before the history
 
@@ -95,7 +96,7 @@ func New(ctx context.Context, cfg Config) (*Log, error) {
 	l.write = writer{l: l, wake: make(chan struct{}, 1)}
 	l.read = reader{l: l, next: make(chan struct{})}
 	l.pending.wake = make(chan struct{}, 1)
-	l.ends.asking = make(chan struct{}, 1)
+	l.end = askonce.New(l.newest)
 	l.order.init(l)
 	l.history.limit = cfg.HistoryBytes
 	l.history.retain = l.keep()

@@ -58,7 +58,7 @@ func (l *Log) Missed(ctx context.Context, nsp string, s *adapter.Session, text s
 // offset included. While nobody says how much that is, to have read as far as
 // the offset is enough: what comes later is handed to the namespace.
 func (l *Log) reach(ctx context.Context, seq uint64) error {
-	end, err := l.end(ctx)
+	end, err := l.end.Ask(ctx)
 	switch at := l.read.position(); {
 	case err != nil && seq <= at:
 		return nil
