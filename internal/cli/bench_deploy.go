@@ -6,7 +6,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/socketeer-io/socketeer/internal/app/config"
 	"github.com/socketeer-io/socketeer/internal/fleet"
 	"github.com/socketeer-io/socketeer/internal/trial"
 )
@@ -27,12 +26,11 @@ were connected at the end.`
 // newBenchDeployCommand returns the command that replaces servers under load.
 func newBenchDeployCommand() *cobra.Command {
 	var (
-		s       trial.Setup
-		o       trial.DeployOptions
-		rate    = rateValue(10_000)
-		adapter string
-		asJSON  bool
-		page    string
+		s      trial.Setup
+		o      trial.DeployOptions
+		rate   = rateValue(10_000)
+		asJSON bool
+		page   string
 	)
 	cmd := &cobra.Command{
 		Use:   "deploy",
@@ -46,17 +44,12 @@ func newBenchDeployCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.Deliveries = float64(rate)
 			switch {
-			case adapter != config.AdapterNATS && adapter != config.AdapterMesh:
-				return wrong("--adapter %s: takes nats or mesh", adapter)
 			case o.Nodes < 1 || o.Nodes > fleet.MaxNodes:
 				return wrong("--nodes %d: takes 1 to %d", o.Nodes, fleet.MaxNodes)
 			case o.Every <= 0 || o.Drain < 0:
 				return wrong("--every %s, --drain %s: times", o.Every, o.Drain)
 			case o.Deliveries == 0:
 				return wrong("--rate 0: a deployment is measured at a fixed rate")
-			}
-			if s.Serve == "" && o.Nodes > 1 {
-				s.Args = append(s.Args, "--adapter="+adapter)
 			}
 			writePage, err := openPage(cmd, page)
 			if err != nil {
@@ -81,11 +74,10 @@ func newBenchDeployCommand() *cobra.Command {
 	f.DurationVar(&o.Drain, "drain", 2*time.Second, "time a node takes to send its clients away")
 	f.BoolVar(&o.Kill, "kill", false, "kill servers (SIGKILL)")
 	f.BoolVar(&o.Recover, "recover", false, "clients ask for the session they had, and this binary's servers keep them (others must by themselves)")
-	f.StringVar(&adapter, "adapter", config.AdapterNATS, "what joins several of this binary's servers: nats (embedded) or mesh")
 	f.Var(shareValue{&o.Polling}, "polling", "share of the connections on HTTP long-polling, such as 5%")
 	f.DurationVar(&s.Warmup, "warmup", time.Second, "load before the measured time")
 	f.IntVar(&s.Payload, "payload", 64, "bytes of data in a message")
-	serveFlag(f, &s)
+	serverFlags(f, &s)
 	f.BoolVar(&asJSON, "json", false, "print the report as JSON")
 	f.StringVar(&page, "html", "", "write the report as a page to this file, too")
 	return cmd

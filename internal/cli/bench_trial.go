@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/socketeer-io/socketeer/internal/app/config"
 	"github.com/socketeer-io/socketeer/internal/trial"
 )
 
@@ -19,14 +20,15 @@ func trialFlags(f *pflag.FlagSet, s *trial.Setup, asJSON *bool, duration time.Du
 	f.DurationVar(&s.Duration, "duration", duration, "measured time of a run")
 	f.DurationVar(&s.Warmup, "warmup", 2*time.Second, "load before the measured time")
 	f.IntVar(&s.Payload, "payload", 64, "bytes of data in a message")
-	serveFlag(f, s)
+	serverFlags(f, s)
 	f.IntVar(&s.Processes, "processes", 0, "processes that share the connections (default: as many as the limit on open files makes necessary)")
 	f.BoolVar(asJSON, "json", false, "print the report as JSON")
 }
 
-// serveFlag adds the flag for servers other than this binary.
-func serveFlag(f *pflag.FlagSet, s *trial.Setup) {
-	f.StringVar(&s.Serve, "serve", "", `command of a server, such as "node ws-server.js {port}"; also {node}, {nodes}, {addrs} (default: this binary's bench application, several on embedded NATS)`)
+// serverFlags adds the flags that say what servers to start.
+func serverFlags(f *pflag.FlagSet, s *trial.Setup) {
+	f.StringVar(&s.Adapter, "adapter", config.AdapterNATS, "what joins several of this binary's servers: nats (embedded) or mesh")
+	f.StringVar(&s.Serve, "serve", "", `command of a server, such as "node ws-server.js {port}"; also {node}, {nodes}, {addrs} (default: this binary's bench application)`)
 }
 
 // table is a report that people can read, too.
@@ -35,6 +37,9 @@ type table interface{ WriteTable(io.Writer) error }
 // try runs trials until they are through or a signal comes, and prints what
 // they return.
 func try(cmd *cobra.Command, s trial.Setup, asJSON bool, run func(context.Context, trial.Setup) (table, error)) error {
+	if s.Adapter != config.AdapterNATS && s.Adapter != config.AdapterMesh {
+		return wrong("--adapter %s: takes nats or mesh", s.Adapter)
+	}
 	if s.Duration < 0 || s.Warmup < 0 {
 		return wrong("--duration %s and --warmup %s: times to run", s.Duration, s.Warmup)
 	}

@@ -21,6 +21,8 @@ func TestBenchTrialsRefuse(t *testing.T) {
 		"no capacity model":                   {"bench", "table", "--model", "/nonexistent"},
 		"times to run":                        {"bench", "table", "--duration", "-1s"},
 		"no {port}":                           {"bench", "table", "--row", "1", "--scale", "1", "--serve", " "},
+		"--adapter redis: takes nats or mesh": {"bench", "growth", "--adapter", "redis"},
+		"joined by mesh, not nats":            {"bench", "table", "--model", "testdata/mesh-model.json"},
 		"--strength 0":                        {"bench", "model", "--strength", "0"},
 		"--nodes 65: takes 1 to 64":           {"bench", "growth", "--nodes", "65"},
 		"--keep-nodes 65: takes 1 to 64":      {"bench", "growth", "--keep-nodes", "65"},

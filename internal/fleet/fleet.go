@@ -26,9 +26,11 @@ type Options struct {
 	// which {port} stands for the port of 127.0.0.1 to listen on, {node} for
 	// the server's number, from 1, {nodes} for their number and {addrs} for
 	// the addresses of all, comma-separated. Default: this binary, as
-	// "socketeer serve --app bench", clustered on embedded NATS servers when
-	// there are several.
+	// "socketeer serve --app bench".
 	Command string
+	// Adapter joins several servers, without Command, as "serve --adapter"
+	// does; default: embedded NATS.
+	Adapter string
 	// Args are further arguments of "serve", without Command.
 	Args []string
 	// StartTimeout is how long a server may take to be ready; default 30 s.

@@ -13,7 +13,7 @@ import (
 )
 
 // ownNodes makes nodes of this very binary. One alone has the memory adapter;
-// several are a cluster on NATS servers of their own.
+// several are a cluster.
 func ownNodes(ctx context.Context, opts Options) ([]*node, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -40,6 +40,9 @@ func ownNodes(ctx context.Context, opts Options) ([]*node, error) {
 			args = append(args, "--cluster-addr="+peers[i])
 			for _, p := range peers {
 				args = append(args, "--cluster-peers="+p)
+			}
+			if opts.Adapter != "" {
+				args = append(args, "--adapter="+opts.Adapter)
 			}
 			env = append(slices.Clip(environ), "SOCKETEER_CLUSTER_TOKEN="+token)
 		}

@@ -58,7 +58,7 @@ func Deploy(ctx context.Context, s Setup, o DeployOptions) (*loadgen.Report, err
 		}
 	}
 	servers, err := fleet.Start(ctx, fleet.Options{
-		Nodes: o.Nodes, Command: s.Serve, Args: s.Args, Progress: s.Progress, StopTimeout: o.Drain + 15*time.Second,
+		Nodes: o.Nodes, Command: s.Serve, Adapter: s.Adapter, Args: s.Args, Progress: s.Progress, StopTimeout: o.Drain + 15*time.Second,
 	})
 	if err != nil {
 		return nil, err

@@ -16,6 +16,7 @@ import (
 // stable.
 type ModelReport struct {
 	Machine capacity.Machine    `json:"machine"`
+	Adapter string              `json:"adapter,omitempty"` // that joined the servers
 	Formula string              `json:"formula"`
 	Model   capacity.Model      `json:"model"`
 	Runs    []capacity.Residual `json:"runs"`
@@ -63,7 +64,7 @@ func FitModel(ctx context.Context, s Setup, strength float64) (*ModelReport, err
 	if err != nil {
 		return nil, err
 	}
-	r := &ModelReport{Machine: machine, Formula: capacity.Formula, Model: *m, Check: m.Check(runs[last])}
+	r := &ModelReport{Machine: machine, Adapter: s.adapter(), Formula: capacity.Formula, Model: *m, Check: m.Check(runs[last])}
 	for _, run := range runs[:last] {
 		r.Runs = append(r.Runs, m.Check(run))
 	}

@@ -33,7 +33,8 @@ func Rows() []Row {
 // TableReport is what became of rows. Its JSON form is stable.
 type TableReport struct {
 	Machine capacity.Machine `json:"machine"`
-	Model   *ModelReport     `json:"model,omitempty"` // that scales and needs are from
+	Adapter string           `json:"adapter,omitempty"` // that joined the servers
+	Model   *ModelReport     `json:"model,omitempty"`   // that scales and needs are from
 	Rows    []RowReport      `json:"rows"`
 }
 
@@ -77,7 +78,10 @@ func RunTable(ctx context.Context, s Setup, o TableOptions) (*TableReport, error
 	if err != nil {
 		return nil, err
 	}
-	t := &TableReport{Machine: machine, Model: o.Model}
+	t := &TableReport{Machine: machine, Adapter: s.adapter(), Model: o.Model}
+	if m := o.Model; m != nil && m.Adapter != t.Adapter && m.Adapter != "" && t.Adapter != "" {
+		return nil, fmt.Errorf("socketeer: the capacity model is of servers joined by %s, not %s: make one for these", m.Adapter, t.Adapter)
+	}
 	if t.Model == nil && o.Scale != 1 {
 		s.say("fitting a quick capacity model, for what a row needs (bench model --json makes one to keep, for --model)")
 		if t.Model, err = FitModel(ctx, quick(s), 1); err != nil {
@@ -229,6 +233,9 @@ func (t *TableReport) WriteMarkdown(w io.Writer) error {
 // notes say what the figures are.
 func (t *TableReport) notes() string {
 	s := fmt.Sprintf("Servers and load generator together on %.0f cores; messages are deliveries to members of rooms of 100.", t.Machine.Cores)
+	if t.Adapter != "" {
+		s += fmt.Sprintf(" Several servers were joined by %s.", t.Adapter)
+	}
 	other := 0.0
 	for _, r := range t.Rows {
 		if r.Report != nil {

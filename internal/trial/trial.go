@@ -24,6 +24,8 @@ type Setup struct {
 	// Serve is the command of a server, see [fleet.Options]; default: this
 	// binary's bench application.
 	Serve string
+	// Adapter joins several of this binary's servers, see [fleet.Options].
+	Adapter string
 	// Args are further arguments of this binary's servers.
 	Args []string
 	// Worker is the command of a process that takes a share of the load, see
@@ -56,12 +58,22 @@ func (s Setup) withDefaults() Setup {
 	return s
 }
 
+// adapter is what joins servers, as far as it is known.
+func (s Setup) adapter() string {
+	if s.Serve != "" {
+		return ""
+	}
+	return s.Adapter
+}
+
 func (s Setup) say(format string, args ...any) { s.Progress(fmt.Sprintf(format, args...)) }
 
 // Run starts servers for a load, puts it on them in rooms, and stops them.
 func (s Setup) Run(ctx context.Context, l capacity.Load) (*loadgen.Report, error) {
 	s = s.withDefaults()
-	servers, err := fleet.Start(ctx, fleet.Options{Nodes: l.Nodes, Command: s.Serve, Args: s.Args, Progress: s.Progress})
+	servers, err := fleet.Start(ctx, fleet.Options{
+		Nodes: l.Nodes, Command: s.Serve, Adapter: s.Adapter, Args: s.Args, Progress: s.Progress,
+	})
 	if err != nil {
 		return nil, err
 	}
