@@ -27,6 +27,12 @@ type target struct {
 // unixPrefix begins the address of a socket in the file system.
 const unixPrefix = "unix:"
 
+// CheckURLs refuses URLs that [Open] would refuse, with the same error.
+func CheckURLs(urls []string) error {
+	_, err := parseURLs(urls)
+	return err
+}
+
 // parseURLs returns the one target that all URLs speak of.
 func parseURLs(urls []string) (target, error) {
 	var all target

@@ -110,7 +110,9 @@ func TestProblems(t *testing.T) {
 		"peers alone":          {file: "cluster-peers: [127.0.0.1:1]\n", want: []string{"needs cluster-addr"}},
 		"redis without URL":    {file: "adapter: redis-streams\n", want: []string{`"redis-streams" needs redis`}},
 		"redis with nats":      {file: "redis: redis://h\ncluster-addr: 127.0.0.1:1\n", want: []string{`cluster-addr is of no use to adapter "redis"`}},
-		"bad redis URL":        {file: "redis: 127.0.0.1:6379\n", want: []string{"redis://127.0.0.1:6379"}},
+		"bad redis URL":        {file: "redis: 127.0.0.1:6379\n", want: []string{"redis://host:6379"}},
+		"Redis parameter":      {file: "redis: redis://u:p@h?timeout=1s\n", want: []string{"redis", `unknown parameter "timeout" (known: db)`}},
+		"two kinds of Redis":   {file: "redis: redis://h,rediss://i\n", want: []string{"differ in more than the host"}},
 		"bad redis scheme":     {file: "redis: reddis://h\n", want: []string{`scheme "reddis"`}},
 		"no sentinel master":   {file: "redis: redis-sentinel://h:1,i:2\n", want: []string{"master's name"}},
 		"bad NATS URL":         {file: "nats: 127.0.0.1\n", want: []string{"no NATS URL"}},
@@ -195,19 +197,32 @@ func TestAdapterFollowsItsKeys(t *testing.T) {
 }
 
 func TestRedisURLs(t *testing.T) {
-	c, err := config.Load(config.Sources{Flags: flags(t,
-		"--adapter=redis-sharded", "--redis=redis://a:1,rediss://u:p@b:2", "--redis=redis-sentinel://u:p@c:3,d:4/main?db=2",
-	)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := []string{"redis://a:1", "rediss://u:p@b:2", "redis-sentinel://u:p@c:3,d:4/main?db=2"}
-	if got := c.Cluster.RedisURLs(); !slices.Equal(got, want) || !c.Cluster.UsesRedis() {
-		t.Errorf("got %q", got)
-	}
-	text, err := c.YAML()
-	if err != nil || strings.Contains(string(text), "u:p") || !strings.Contains(string(text), "rediss://********@b:2,redis-sentinel://********@c:3,d:4/main?db=2") {
-		t.Errorf("printed\n%s%v", text, err)
+	for _, c := range []struct {
+		flags, want []string
+		printed     string
+	}{
+		{
+			[]string{"--redis=rediss://u:p@a:1,rediss://u:p@b:2", "--redis=rediss://u:p@c:3"},
+			[]string{"rediss://u:p@a:1", "rediss://u:p@b:2", "rediss://u:p@c:3"},
+			"rediss://********@a:1,rediss://********@b:2,rediss://********@c:3",
+		},
+		{
+			[]string{"--redis=redis-sentinel://u:p@c:3,d:4/main?db=2"},
+			[]string{"redis-sentinel://u:p@c:3,d:4/main?db=2"},
+			"redis-sentinel://********@c:3,d:4/main?db=2",
+		},
+	} {
+		got, err := config.Load(config.Sources{Flags: flags(t, append(c.flags, "--adapter=redis-sharded")...)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if urls := got.Cluster.RedisURLs(); !slices.Equal(urls, c.want) || !got.Cluster.UsesRedis() {
+			t.Errorf("got %q", urls)
+		}
+		text, err := got.YAML()
+		if err != nil || strings.Contains(string(text), "u:p") || !strings.Contains(string(text), c.printed) {
+			t.Errorf("printed\n%s%v", text, err)
+		}
 	}
 }
 

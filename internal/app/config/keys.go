@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/socketeer-io/socketeer/internal/redislink"
 )
 
 // size is a number of bytes.
@@ -283,22 +285,8 @@ func checkNATS(s string) error {
 }
 
 func checkRedis(s string) error {
-	for _, raw := range splitURLs(s) {
-		scheme, rest, ok := strings.Cut(raw, "://")
-		_, host, found := strings.Cut(rest, "@")
-		if !found {
-			host = rest
-		}
-		switch {
-		case !ok || host == "":
-			return errors.New("is no URL of Redis, such as redis://127.0.0.1:6379")
-		case scheme == "redis-sentinel" || scheme == "rediss-sentinel":
-			if _, master, ok := strings.Cut(host, "/"); !ok || master == "" || master[0] == '?' {
-				return errors.New("lacks the master's name, as in redis-sentinel://127.0.0.1:26379/mymaster")
-			}
-		case scheme != "redis" && scheme != "rediss" && scheme != "unix":
-			return fmt.Errorf("scheme %q is not one of redis, rediss, unix, redis-sentinel", scheme)
-		}
+	if err := redislink.CheckURLs(splitURLs(s)); err != nil {
+		return errors.New(strings.TrimPrefix(err.Error(), "socketeer: redis: "))
 	}
 	return nil
 }
