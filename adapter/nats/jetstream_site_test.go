@@ -199,7 +199,7 @@ func judgeRecovery(t *testing.T, from, to *site) (recovered, refused int) {
 }
 
 // traffic has all sites emit until stop is called, which returns how many each
-// has sent.
+// has sent. A test that fails before that stops it, too, before its nodes end.
 func traffic(sites []*site) (stop func() map[string]int) {
 	done := make(chan struct{})
 	var wg sync.WaitGroup
@@ -223,5 +223,11 @@ func traffic(sites []*site) (stop func() map[string]int) {
 			}
 		})
 	}
-	return func() map[string]int { close(done); wg.Wait(); return sent }
+	stop = sync.OnceValue(func() map[string]int {
+		close(done)
+		wg.Wait()
+		return sent
+	})
+	sites[0].t.Cleanup(func() { stop() })
+	return stop
 }
