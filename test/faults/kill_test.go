@@ -148,11 +148,12 @@ func (l *listener) join(t testing.TB) {
 	must(t, err)
 }
 
-// killAndCheck kills the first node. Its clients recover, or start over.
-func killAndCheck(t *testing.T, nodes []*command, recover bool) {
+// killAndCheck kills the first node. Its clients recover, or start over. It returns
+// what was sent, and all clients.
+func killAndCheck(t *testing.T, nodes []*command, recover bool) (h *history, all []*listener) {
 	t.Helper()
-	var h history
-	var all, doomed []*listener
+	h = new(history)
+	var doomed []*listener
 	for i, n := range []*command{nodes[0], nodes[0], nodes[0], nodes[0], nodes[1], nodes[2]} {
 		l := listen(t, fmt.Sprintf("client %d of %s", i, n.name), n.addr)
 		l.join(t)
@@ -166,7 +167,7 @@ func killAndCheck(t *testing.T, nodes []*command, recover bool) {
 	for _, n := range nodes {
 		s := listen(t, "sender on "+n.name, n.addr)
 		want[lane{n.name, said}] = 100
-		senders.Go(func() { say(&h, s, n.name, stop) })
+		senders.Go(func() { say(h, s, n.name, stop) })
 	}
 	for _, l := range all {
 		l.until(t, want)
@@ -196,11 +197,12 @@ func killAndCheck(t *testing.T, nodes []*command, recover bool) {
 	}
 	t.Logf("all are back after %v", time.Since(killed))
 	delete(want, lane{nodes[0].name, said})
-	progress(t, &h, want, all)
+	progress(t, h, want, all)
 	close(stop)
 	senders.Wait()
-	progress(t, &h, want, all)
-	judgeKill(t, &h, nodes[0].name, killed, all)
+	progress(t, h, want, all)
+	judgeKill(t, h, nodes[0].name, killed, all)
+	return h, all
 }
 
 // progress waits until everybody has got what has been sent so far in some lanes.
