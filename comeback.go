@@ -100,10 +100,12 @@ func (s *Socket) restore(pid, offset string) (*comeback, error) {
 	if len(offset) > maxOffset {
 		return nil, &adapter.Unrecoverable{Reason: adapter.BadOffset}
 	}
-	// Not the socket's context: the session must not get lost on the way. Twice
-	// the time of a request: the node that the client was on may have died just
-	// now, and is asked about rooms until the cluster knows.
-	ctx, cancel := context.WithTimeout(context.Background(), 2*n.srv.o.requestTimeout)
+	// Not the socket's context: the session must not get lost on the way. Three
+	// times the time of a request: the node that the client was on may have died
+	// just now, and is asked about rooms until the cluster knows; and what leads
+	// the log may have died with it, which takes up to 10 s to be replaced. It
+	// ends before clients lose patience, which is mostly after 20 s.
+	ctx, cancel := context.WithTimeout(context.Background(), 3*n.srv.o.requestTimeout)
 	defer cancel()
 	data, err := n.log.TakeSession(ctx, pid)
 	if err != nil {

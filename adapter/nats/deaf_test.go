@@ -22,6 +22,8 @@ type proxy struct {
 	mu    sync.Mutex
 	conns []net.Conn
 	cut   []*atomic.Bool
+	mute  bool
+	muted int // connections that nobody answers
 }
 
 func newProxy(t *testing.T, target string) *proxy {
@@ -50,6 +52,9 @@ func (p *proxy) accept() {
 		if err != nil {
 			return
 		}
+		if p.hold(in) {
+			continue
+		}
 		out, err := net.Dial("tcp", p.target)
 		if err != nil {
 			in.Close()
@@ -63,6 +68,33 @@ func (p *proxy) accept() {
 		p.wg.Go(func() { io.Copy(out, in); out.Close() })
 		p.wg.Go(func() { io.Copy(valve{in, cut}, out); in.Close() })
 	}
+}
+
+// hold keeps a connection that nobody is to answer.
+func (p *proxy) hold(c net.Conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.mute {
+		p.conns = append(p.conns, c)
+		p.muted++
+	}
+	return p.mute
+}
+
+// hang ends all connections, and does not answer new ones.
+func (p *proxy) hang() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mute = true
+	for _, c := range p.conns {
+		c.Close()
+	}
+}
+
+func (p *proxy) waiting() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.muted
 }
 
 type valve struct {
@@ -110,6 +142,30 @@ func TestDeafConnectionIsReplaced(t *testing.T) {
 		}
 		return to.n.Load() > before
 	})
+}
+
+// A server that takes connections and does not answer holds nobody up for longer
+// than a connection may take, however long the node's start was allowed to take.
+func TestHangingServerHoldsNobodyUp(t *testing.T) {
+	u, err := url.Parse(natsServer(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newProxy(t, u.Host)
+	c := node(t, nats.Options{URL: "nats://" + p.listener.Addr().String()})
+	a, err := c.Open(patient(t), "/", &counter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.hang()
+	eventually(t, "the node to connect again", func() bool { return p.waiting() >= 2 }) // what sends, and what probes
+	begin := time.Now()
+	if err := a.Publish(toRoom([]byte(`["late"]`))); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(begin); took > patience/2 {
+		t.Errorf("it took %v to send", took)
+	}
 }
 
 func TestLoneNodeHearsItself(t *testing.T) {

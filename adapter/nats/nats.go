@@ -28,6 +28,10 @@ const (
 	DefaultMaxMessage  = 8 << 20
 )
 
+// connectTimeout is how long a NATS server may take to welcome a connection, now
+// and whenever it is made again. Meanwhile whoever sends waits.
+const connectTimeout = natsgo.DefaultTimeout
+
 // flushTime bounds how long Close waits for the goodbye to leave.
 const flushTime = 2 * time.Second
 
@@ -192,7 +196,11 @@ func (c *Cluster) start(ctx context.Context, o *Options, id cluster.Identity) (e
 		extra = append(extra, natsgo.Secure(o.TLS))
 	}
 	if deadline, ok := ctx.Deadline(); ok {
-		extra = append(extra, natsgo.Timeout(max(time.Until(deadline), time.Millisecond)))
+		limit := max(time.Until(deadline), time.Millisecond)
+		if c.server == nil {
+			limit = min(limit, connectTimeout)
+		}
+		extra = append(extra, natsgo.Timeout(limit))
 	}
 	if c.bus, err = connect(url, o.Logger, "socketeer", id.Incarnation, extra...); err != nil {
 		if c.server == nil {

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,30 +19,45 @@ import (
 // command is a node in a process of its own.
 type command struct {
 	*exec.Cmd
-	name string
-	addr string // where its clients connect
-	done chan struct{}
+	name    string
+	addr    string // where its clients connect
+	serving chan string
+	leads   atomic.Int64 // since when it leads the stream of messages, if JetStream is its own
+	done    chan struct{}
 }
 
-var servingAt = regexp.MustCompile(`msg=serving .*url=http://(\S+)`)
+var (
+	servingAt = regexp.MustCompile(`msg=serving .*url=http://(\S+)`)
+	leading   = regexp.MustCompile(`new stream leader for .* > \S+-log'`) // --log-level debug
+)
 
 // serve starts "socketeer serve" and waits until it serves.
 func serve(t testing.TB, name string, args ...string) *command {
 	t.Helper()
+	c := launch(t, name, args...)
+	c.serves(t)
+	return c
+}
+
+// launch starts "socketeer serve".
+func launch(t testing.TB, name string, args ...string) *command {
+	t.Helper()
 	args = append([]string{"serve", "--name", name, "--addr", "127.0.0.1:0", "--admin-addr", "off", "--app", "bench"}, args...)
-	c := &command{Cmd: exec.Command(os.Args[0], args...), name: name, done: make(chan struct{})}
+	c := &command{Cmd: exec.Command(os.Args[0], args...), name: name, serving: make(chan string, 1), done: make(chan struct{})}
 	c.Env = append(os.Environ(), asCommand+"=1")
 	out, err := c.StderrPipe()
 	must(t, err)
 	must(t, c.Start())
-	serving := make(chan string, 1)
 	var log []string
 	go func() {
 		defer close(c.done)
 		for s := bufio.NewScanner(out); s.Scan(); {
 			log = append(log, s.Text())
 			if m := servingAt.FindStringSubmatch(s.Text()); m != nil {
-				serving <- m[1]
+				c.serving <- m[1]
+			}
+			if leading.MatchString(s.Text()) {
+				c.leads.Store(time.Now().UnixNano())
 			}
 		}
 		_ = c.Wait() // its end is the test's doing
@@ -54,14 +70,19 @@ func serve(t testing.TB, name string, args ...string) *command {
 			}
 		}
 	})
-	select {
-	case c.addr = <-serving:
-	case <-c.done:
-		t.Fatalf("%s has ended: %q", name, log)
-	case <-time.After(patience):
-		t.Fatalf("%s does not serve", name)
-	}
 	return c
+}
+
+// serves waits until the node serves.
+func (c *command) serves(t testing.TB) {
+	t.Helper()
+	select {
+	case c.addr = <-c.serving:
+	case <-c.done:
+		t.Fatalf("%s has ended", c.name)
+	case <-time.After(patience):
+		t.Fatalf("%s does not serve", c.name)
+	}
 }
 
 // kill ends the process as a crash does, and waits until it is gone.
@@ -127,11 +148,12 @@ func (l *listener) join(t testing.TB) {
 	must(t, err)
 }
 
-// killAndCheck kills the first node. Its clients recover, or start over.
-func killAndCheck(t *testing.T, nodes []*command, recover bool) {
+// killAndCheck kills the first node. Its clients recover, or start over. It returns
+// what was sent, and all clients.
+func killAndCheck(t *testing.T, nodes []*command, recover bool) (h *history, all []*listener) {
 	t.Helper()
-	var h history
-	var all, doomed []*listener
+	h = new(history)
+	var doomed []*listener
 	for i, n := range []*command{nodes[0], nodes[0], nodes[0], nodes[0], nodes[1], nodes[2]} {
 		l := listen(t, fmt.Sprintf("client %d of %s", i, n.name), n.addr)
 		l.join(t)
@@ -145,7 +167,7 @@ func killAndCheck(t *testing.T, nodes []*command, recover bool) {
 	for _, n := range nodes {
 		s := listen(t, "sender on "+n.name, n.addr)
 		want[lane{n.name, said}] = 100
-		senders.Go(func() { say(&h, s, n.name, stop) })
+		senders.Go(func() { say(h, s, n.name, stop) })
 	}
 	for _, l := range all {
 		l.until(t, want)
@@ -175,11 +197,12 @@ func killAndCheck(t *testing.T, nodes []*command, recover bool) {
 	}
 	t.Logf("all are back after %v", time.Since(killed))
 	delete(want, lane{nodes[0].name, said})
-	progress(t, &h, want, all)
+	progress(t, h, want, all)
 	close(stop)
 	senders.Wait()
-	progress(t, &h, want, all)
-	judgeKill(t, &h, nodes[0].name, killed, all)
+	progress(t, h, want, all)
+	judgeKill(t, h, nodes[0].name, killed, all)
+	return h, all
 }
 
 // progress waits until everybody has got what has been sent so far in some lanes.

@@ -42,7 +42,9 @@
 // stream by one client for all, and remembered. Where the stream ends is asked
 // once for all who come at the same time; while JetStream does not answer, what
 // the node has read is enough: the rest will reach the client as what is sent
-// now does.
+// now does. It is not if the client comes from a node that had read more, and was
+// killed with the server that led the stream: then it waits for an answer, as it
+// does for what has to be read of the stream.
 //
 // What the stream has removed because it was too old cannot be missing: whoever
 // has a session has been there since. Only when it is full, and may have removed

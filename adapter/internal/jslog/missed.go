@@ -56,21 +56,27 @@ func (l *Log) Missed(ctx context.Context, nsp string, s *adapter.Session, text s
 
 // reach waits until this node has read all that the stream has, the client's
 // offset included. While nobody says how much that is, to have read as far as
-// the offset is enough: what comes later is handed to the namespace.
+// the offset is enough: what comes later is handed to the namespace. A node that
+// was killed may have been ahead of this one: then it takes until there is an
+// answer.
 func (l *Log) reach(ctx context.Context, seq uint64) error {
-	end, err := l.end.Ask(ctx)
-	switch at := l.read.position(); {
-	case err != nil && seq <= at:
-		return nil
-	case err != nil:
-		return failure(err)
-	case seq > max(end, at):
-		return &adapter.Unrecoverable{Reason: adapter.BadOffset, Err: errors.New("socketeer: no message that new")}
+	for pause := minPause; ; pause = min(2*pause, maxPause) {
+		end, err := l.end.Ask(ctx)
+		at := l.read.position()
+		switch {
+		case err == nil && seq > max(end, at):
+			return &adapter.Unrecoverable{Reason: adapter.BadOffset, Err: errors.New("socketeer: no message that new")}
+		case err == nil:
+			if err := l.read.wait(ctx, end); err != nil {
+				return failure(fmt.Errorf("socketeer: reading is behind: %w", err))
+			}
+			return nil
+		case seq <= at:
+			return nil
+		case !sleep(ctx, jitter(pause)):
+			return failure(errors.Join(context.Cause(ctx), err))
+		}
 	}
-	if err := l.read.wait(ctx, end); err != nil {
-		return failure(fmt.Errorf("socketeer: reading is behind: %w", err))
-	}
-	return nil
 }
 
 // fill reads what is between an offset and the history, and extends the history
@@ -129,8 +135,8 @@ func (e *extension) since(nsp string, s *adapter.Session, from offset) ([]*adapt
 // inclusive, up to a position.
 func (l *Log) scan(ctx context.Context, from offset, to position, inclusive bool) (*extension, error) {
 	l.count.scans.Add(1)
-	info, err := l.info(ctx)
-	if err != nil {
+	var info *jetstream.StreamInfo
+	if err := patiently(ctx, func() (err error) { info, err = l.info(ctx); return err }); err != nil {
 		return nil, failure(err)
 	}
 	if info.Created.UnixNano() != from.born {
@@ -172,8 +178,8 @@ func aged(info *jetstream.StreamInfo, from offset) bool {
 // the sequence of an offset, and not of the message that the offset is of, nothing
 // more is read.
 func (l *Log) collect(ctx context.Context, e *extension, from offset, at uint64, to position) error {
-	s, err := l.open(ctx, at)
-	if err != nil {
+	var s *source
+	if err := patiently(ctx, func() (err error) { s, err = l.open(ctx, at); return err }); err != nil {
 		return failure(err)
 	}
 	defer s.close()

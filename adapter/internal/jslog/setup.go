@@ -51,6 +51,15 @@ func passing(err error) bool {
 		errors.Is(err, nats.ErrTimeout) || isCode(err, codeUnavailable)
 }
 
+// patiently asks again while there is an error that may pass, until ctx ends.
+func patiently(ctx context.Context, ask func() error) error {
+	for pause := minPause; ; pause = min(2*pause, maxPause) {
+		if err := ask(); err == nil || !passing(err) || !sleep(ctx, jitter(pause)) {
+			return err
+		}
+	}
+}
+
 // setup finds the streams, or makes them.
 func (l *Log) setup(ctx context.Context) error {
 	log := l.streamConfig(l.cfg.logStream(), l.cfg.logSubject("*"))
