@@ -1,6 +1,7 @@
 package nats
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,7 +60,8 @@ type JetStreamOptions struct {
 	// the server that leads a stream dies, its cluster needs about 5 s, up to
 	// 10 s, to agree on another: with more than that, events are late meanwhile
 	// and everybody recovers; with less they are on time, and clients that lose
-	// their connection meanwhile start over. Default 1 s, at most 30 s.
+	// their connection meanwhile start over. Default 1 s, and 15 s between
+	// embedded servers, of which one dies with each node; at most 30 s.
 	KeepTimeout time.Duration
 
 	// StoreDir is where an embedded server keeps its part, a directory of this
@@ -74,8 +76,11 @@ const (
 	embeddedStart = 90 * time.Second
 )
 
-// maxKeepTimeout is what KeepTimeout may be.
-const maxKeepTimeout = 30 * time.Second
+// What KeepTimeout is between embedded servers, and what it may be.
+const (
+	embeddedKeepTimeout = 15 * time.Second
+	maxKeepTimeout      = 30 * time.Second
+)
 
 // minJetStreamNodes is how many servers JetStream needs so that one may die.
 const minJetStreamNodes = 3
@@ -163,16 +168,16 @@ func (c *Cluster) openLog(ctx context.Context, o *Options, self string, extra []
 	if err != nil {
 		return nil, fmt.Errorf("socketeer: jetstream: %w", err)
 	}
-	limit := externalStart
+	limit, keep := externalStart, j.KeepTimeout
 	if c.server != nil {
-		limit = embeddedStart
+		limit, keep = embeddedStart, cmp.Or(keep, embeddedKeepTimeout)
 		o.Logger.Info("waiting for the other nodes' JetStream", "peers", o.Peers, "atMost", limit)
 	}
 	begin, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	l, err := jslog.New(begin, jslog.Config{
 		JS: js, Self: self, Stream: j.Stream, MaxPayload: int(nc.MaxPayload()), Starting: c.server != nil,
-		Replicas: j.Replicas, Storage: j.Storage, MaxBytes: j.MaxBytes, KeepTimeout: j.KeepTimeout,
+		Replicas: j.Replicas, Storage: j.Storage, MaxBytes: j.MaxBytes, KeepTimeout: keep,
 		HistoryBytes: o.LogBytes, BacklogBytes: o.QueueBytes, Logger: o.Logger,
 	})
 	if err != nil {

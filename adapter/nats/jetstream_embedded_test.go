@@ -34,7 +34,7 @@ func newTrio(tb testing.TB) *trio {
 func (w *trio) options(i int) nats.Options {
 	o := quick(fmt.Sprint("n", i))
 	o.ClusterAddr, o.Peers, o.Recovery = w.addrs[i], w.addrs, true
-	o.JetStream = &nats.JetStreamOptions{StoreDir: filepath.Join(w.dir, o.Name), KeepTimeout: 20 * time.Second}
+	o.JetStream = &nats.JetStreamOptions{StoreDir: filepath.Join(w.dir, o.Name)}
 	return o
 }
 

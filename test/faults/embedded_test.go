@@ -13,13 +13,12 @@ import (
 type trio struct {
 	dir   string
 	addrs []string
-	wait  string // --nats-jetstream-wait
 }
 
 // startTrio starts them together, since they wait for each other.
-func startTrio(t testing.TB, wait string) (w *trio, nodes []*command) {
+func startTrio(t testing.TB) (w *trio, nodes []*command) {
 	t.Helper()
-	w = &trio{dir: t.TempDir(), wait: wait}
+	w = &trio{dir: t.TempDir()}
 	for range 3 {
 		w.addrs = append(w.addrs, freeAddr(t))
 	}
@@ -37,7 +36,7 @@ func (w *trio) launch(t testing.TB, i int) *command {
 	t.Helper()
 	return launch(t, names[i], "--adapter", "nats", "--recovery", "1m", "--log-level", "debug",
 		"--cluster-addr", w.addrs[i], "--cluster-peers", strings.Join(w.addrs, ","),
-		"--nats-jetstream", "--nats-jetstream-dir", filepath.Join(w.dir, names[i]), "--nats-jetstream-wait", w.wait)
+		"--nats-jetstream", "--nats-jetstream-dir", filepath.Join(w.dir, names[i]))
 }
 
 var names = []string{"a", "b", "c"}
@@ -61,7 +60,7 @@ func TestEmbeddedJetStreamNodeKilled(t *testing.T) {
 	for _, name := range []string{"the leader", "another"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w, nodes := startTrio(t, "20s")
+			w, nodes := startTrio(t)
 			doomed := leader(t, nodes)
 			if name != "the leader" {
 				doomed = (doomed + 1) % len(nodes)

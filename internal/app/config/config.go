@@ -96,7 +96,7 @@ type JetStream struct {
 	Dir      string        // of the embedded server; only without NATS
 	Replicas int           // default 0: three, on a single NATS server one
 	Storage  string        // "file" or "memory", default "file"
-	Wait     time.Duration // how long an event may wait to be kept, default 1 s
+	Wait     time.Duration // how long an event may wait to be kept, default 0: 1 s, with Dir 15 s
 }
 
 // Log is how a node logs to standard error.

@@ -103,7 +103,7 @@ func clusterKeys() []Key {
 			field: func(c *Config) any { return &c.Cluster.JetStream.Replicas }},
 		{Name: "nats-jetstream-storage", Type: "string", Default: "file", Usage: "where JetStream keeps it: file or memory",
 			field: func(c *Config) any { return &c.Cluster.JetStream.Storage }, check: oneOf("file", "memory")},
-		{Name: "nats-jetstream-wait", Type: "duration", Default: "1s", Usage: "how long an event may wait to be kept, at most 30s; then it is delivered, and who is cut off meanwhile starts over. With 10s everybody recovers even when JetStream loses a leader, and events may come that late",
+		{Name: "nats-jetstream-wait", Type: "duration", Default: "0s", Usage: "how long an event may wait to be kept, at most 30s; then it is delivered, and who is cut off meanwhile starts over. With 10s everybody recovers even when JetStream loses a leader, and events may come that late. 0 is 1s with the servers at nats, and 15s with nats-jetstream-dir, where a server dies with each node",
 			field: func(c *Config) any { return &c.Cluster.JetStream.Wait }},
 		{Name: "redis", Type: "urls", mask: maskRedis, Usage: "URL of Redis to cluster through: redis://, rediss://, unix:// or redis-sentinel://HOST:PORT,.../MASTER; several nodes of a Redis Cluster by repeating it",
 			field: func(c *Config) any { return &c.Cluster.Redis }, check: checkRedis},
