@@ -49,7 +49,7 @@ func TestDefaults(t *testing.T) {
 			PingInterval: 25 * time.Second, PingTimeout: 20 * time.Second,
 			MaxPayload: 1_000_000, SendBuffer: 1 << 20,
 		},
-		Cluster: config.Cluster{Adapter: "memory", Prefix: "socket.io", Name: "socketeer", Wait: 15 * time.Second, JetStream: config.JetStream{Storage: "file", Wait: time.Second}},
+		Cluster: config.Cluster{Adapter: "memory", Prefix: "socket.io", Name: "socketeer", Wait: 15 * time.Second, JetStream: config.JetStream{Storage: "file"}},
 		Log:     config.Log{Format: "text", Level: "info"},
 	}
 	if !reflect.DeepEqual(c, want) {
@@ -113,8 +113,8 @@ func TestProblems(t *testing.T) {
 		"bad redis URL":        {file: "redis: 127.0.0.1:6379\n", want: []string{"redis://host:6379"}},
 		"Redis parameter":      {file: "redis: redis://u:p@h?timeout=1s\n", want: []string{"redis", `unknown parameter "timeout" (known: db)`}},
 		"two kinds of Redis":   {file: "redis: redis://h,rediss://i\n", want: []string{"differ in more than the host"}},
-		"bad redis scheme":     {file: "redis: reddis://h\n", want: []string{`scheme "reddis"`}},
-		"no sentinel master":   {file: "redis: redis-sentinel://h:1,i:2\n", want: []string{"master's name"}},
+		"bad redis scheme":     {file: "redis: reddis://h\n", want: []string{"reddis://h: unknown scheme"}},
+		"no sentinel master":   {file: "redis: redis-sentinel://h:1,i:2\n", want: []string{"names no master"}},
 		"bad NATS URL":         {file: "nats: 127.0.0.1\n", want: []string{"no NATS URL"}},
 		"JetStream of Redis":   {file: "redis: redis://h\nnats-jetstream: true\nrecovery: 1m\n", want: []string{`nats-jetstream is of no use to adapter "redis"`}},
 		"JetStream for what":   {file: "nats: nats://h\nnats-jetstream: true\n", want: []string{"set recovery"}},
