@@ -154,7 +154,7 @@ func (h *history) extend(e *extension, to position) {
 	if h.start != to || h.bytes+bytes > h.limit {
 		return // it has moved on, or there is no room
 	}
-	h.list = append(e.list, h.list...)
+	h.list = slices.Concat(e.list, h.list) // the caller goes on with its list
 	h.bytes += bytes
 	h.start, h.aged = e.start, e.aged
 }
