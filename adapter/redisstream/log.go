@@ -42,7 +42,7 @@ func (ns *namespace) Append(m *adapter.Message, kept func(offset string)) error 
 	a := &appended{ns: ns, m: m, kept: kept, at: time.Now()}
 	return ns.stream.write.push(write{fields: fields}, func(seq uint64) {
 		a.seq = seq
-		ns.stream.pending.add(a)
+		ns.stream.pending.Add(a)
 	})
 }
 

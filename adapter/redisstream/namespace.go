@@ -91,7 +91,7 @@ func (ns *namespace) Close() error {
 		ns.peers.Close()
 		ns.stream.deliver.Lock()
 		ns.closed = true
-		left := ns.stream.pending.of(ns)
+		left := ns.stream.pending.Remove(func(a *appended) bool { return a.ns == ns })
 		for _, a := range left {
 			a.kept("")
 		}

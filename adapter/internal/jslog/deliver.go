@@ -56,7 +56,7 @@ func (r *reader) record(b *batch, at offset, rec record) {
 			l.history.add(remembered{at, a.nsp, &m, time.Now()})
 			l.count.kept.Add(1)
 			a.kept(m.Offset)
-			l.pending.pop()
+			l.pending.Pop()
 			l.turns()
 			return
 		}

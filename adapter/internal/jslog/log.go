@@ -16,6 +16,7 @@ import (
 
 	"github.com/socketeer-io/socketeer/adapter"
 	"github.com/socketeer-io/socketeer/adapter/internal/askonce"
+	"github.com/socketeer-io/socketeer/adapter/internal/unkept"
 )
 
 const (
@@ -58,7 +59,7 @@ type Log struct {
 
 	write   writer
 	read    reader
-	pending pending
+	pending *unkept.Queue[*appended] // deliver guards what it says
 	history history
 	end     *askonce.Question[uint64] // where the stream ends
 	order   order
@@ -95,7 +96,7 @@ func New(ctx context.Context, cfg Config) (*Log, error) {
 	}
 	l.write = writer{l: l, wake: make(chan struct{}, 1)}
 	l.read = reader{l: l, next: make(chan struct{})}
-	l.pending.wake = make(chan struct{}, 1)
+	l.pending = unkept.New[*appended]()
 	l.end = askonce.New(l.newest)
 	l.order.init(l)
 	l.history.limit = cfg.HistoryBytes
@@ -131,13 +132,13 @@ func (l *Log) Close(ctx context.Context) {
 	defer cancel()
 	stop := context.AfterFunc(limit, l.stop)
 	l.writes.Wait()
-	l.pending.drained(limit)
+	l.pending.Drained(limit)
 	stop()
 	l.stop()
 	l.wg.Wait()
 	l.deliver.Lock()
 	defer l.deliver.Unlock()
-	l.giveUp(l.pending.all())
+	l.giveUp(l.pending.All())
 }
 
 // Retain says for how long the sessions and messages of a namespace are to be
@@ -182,7 +183,7 @@ func (l *Log) CloseSpace(nsp string) {
 	l.mu.Lock()
 	delete(l.spaces, nsp)
 	l.mu.Unlock()
-	for _, a := range l.pending.of(nsp) {
+	for _, a := range l.pending.Remove(func(a *appended) bool { return a.number > 0 && a.nsp == nsp }) {
 		a.kept("")
 	}
 	l.turns()

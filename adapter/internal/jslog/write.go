@@ -245,7 +245,7 @@ func (l *Log) Append(nsp string, m *adapter.Message, body []byte, fenced bool, k
 	a := &appended{nsp: nsp, m: m, kept: kept, at: time.Now()}
 	return l.write.push(item{record: record{kind: kindMessage, body: body}, first: fenced}, func(number uint64) {
 		a.number = number
-		l.pending.add(a)
+		l.pending.Add(a)
 	})
 }
 
