@@ -1,7 +1,6 @@
 package redisstream
 
 import (
-	"strconv"
 	"time"
 
 	"github.com/socketeer-io/socketeer/adapter"
@@ -24,18 +23,14 @@ type appended struct {
 // back is called when an entry of this node has been read. What was written
 // before it and has not been read is lost. It returns the message, nil if it has
 // been given up. With deliver held.
-func (s *stream) back(seq string) *appended {
-	n, err := strconv.ParseUint(seq, 36, 64)
-	if err != nil {
-		return nil
-	}
+func (s *stream) back(seq uint64) *appended {
 	for {
 		a, ok := s.pending.Front()
-		if !ok || a.seq > n {
+		if !ok || a.seq > seq {
 			return nil
 		}
 		s.pending.Pop()
-		if a.seq == n {
+		if a.seq == seq {
 			return a
 		}
 		s.abandon(a)

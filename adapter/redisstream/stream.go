@@ -88,7 +88,7 @@ func (s *stream) entry(id offset, e rueidis.XRangeEntry) {
 	if nsp == "" {
 		if f["type"] == gapType { // of everything
 			for _, ns := range s.c.onStream(s) {
-				ns.history.gap(id, "")
+				ns.history.Gapped(id, 0)
 			}
 		}
 		return
@@ -106,7 +106,7 @@ func (s *stream) entry(id offset, e rueidis.XRangeEntry) {
 		return
 	}
 	if f["type"] == gapType {
-		ns.history.gap(id, "")
+		ns.history.Gapped(id, 0)
 		return
 	}
 	m, err := nodewire.DecodeStreamEntry(f)
@@ -124,10 +124,10 @@ func (s *stream) entry(id offset, e rueidis.XRangeEntry) {
 // who wait for its offset.
 func (s *stream) ownEntry(ns *namespace, id offset, e rueidis.XRangeEntry) {
 	f := e.FieldValues
-	seq := f[fieldSeq]
+	seq := number(f[fieldSeq])
 	if f["type"] == gapType {
 		if ns != nil {
-			ns.history.gap(id, seq)
+			ns.history.Gapped(id, seq)
 		}
 		return
 	}

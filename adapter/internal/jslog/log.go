@@ -16,6 +16,7 @@ import (
 
 	"github.com/socketeer-io/socketeer/adapter"
 	"github.com/socketeer-io/socketeer/adapter/internal/askonce"
+	"github.com/socketeer-io/socketeer/adapter/internal/replay"
 	"github.com/socketeer-io/socketeer/adapter/internal/unkept"
 )
 
@@ -60,7 +61,7 @@ type Log struct {
 	write   writer
 	read    reader
 	pending *unkept.Queue[*appended] // deliver guards what it says
-	history history
+	history replay.History[position]
 	end     *askonce.Question[uint64] // where the stream ends
 	order   order
 	filling chan struct{} // capacity 1: held by who reads what is before the history
@@ -99,8 +100,8 @@ func New(ctx context.Context, cfg Config) (*Log, error) {
 	l.pending = unkept.New[*appended]()
 	l.end = askonce.New(l.newest)
 	l.order.init(l)
-	l.history.limit = cfg.HistoryBytes
-	l.history.retain = l.keep()
+	l.history.Limit, l.history.Forgets = cfg.HistoryBytes, forgets
+	l.history.Retain(l.keep())
 	if err := l.available(ctx); err != nil {
 		return nil, err
 	}
@@ -153,7 +154,7 @@ func (l *Log) Retain(_ string, d time.Duration) {
 			break
 		}
 	}
-	l.history.lengthen(l.keep())
+	l.history.Retain(l.keep())
 	select {
 	case l.longer <- struct{}{}:
 	default:
