@@ -140,7 +140,7 @@ type Part[P Position[P]] struct {
 }
 
 // Extend puts a part, which goes up to a position that was the history's start,
-// before it. It keeps it only if it fits, and uses its List then.
+// before it. It keeps it only if it fits. The part's List stays the caller's.
 func (h *History[P]) Extend(part Part[P], to P) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -155,7 +155,7 @@ func (h *History[P]) Extend(part Part[P], to P) {
 	if h.start.Compare(to) != 0 || h.bytes+bytes > h.Limit {
 		return // it has moved on, or there is no room
 	}
-	h.list = append(part.List, h.list...)
+	h.list = slices.Concat(part.List, h.list)
 	h.bytes += bytes
 	h.start, h.edge = part.Start, part.Edge
 }

@@ -195,6 +195,17 @@ func TestExtend(t *testing.T) {
 	}
 }
 
+func TestTheListOfAPartStaysTheCallers(t *testing.T) {
+	h := begun(1<<20, replay.Exact, 11)
+	list := append(make([]replay.Entry[place], 0, 8), entry(8), entry(9))
+	h.Extend(replay.Part[place]{Start: 7, Edge: replay.Exact, List: list}, 10)
+	h.Retain(0)
+	h.Add(entry(12)) // forgets all before
+	if h.Start() != 11 || list[0].Message == nil || list[1].Message == nil {
+		t.Errorf("history begins at %d, the list is %v", h.Start(), list)
+	}
+}
+
 func TestAnswersSayWhyNobodyRecovers(t *testing.T) {
 	for answer, reason := range map[replay.Answer]string{
 		replay.Found: "", replay.Older: "", replay.Unknown: adapter.BadOffset, replay.Gapped: adapter.Gap,
