@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/socketeer-io/socketeer/adapter"
+	"github.com/socketeer-io/socketeer/adapter/internal/departed"
 	"github.com/socketeer-io/socketeer/adapter/internal/interest"
 	"github.com/socketeer-io/socketeer/adapter/internal/lane"
 	"github.com/socketeer-io/socketeer/adapter/internal/peerlog"
@@ -124,7 +125,7 @@ type Node struct {
 	wg      sync.WaitGroup
 
 	count    counters
-	departed departed
+	departed departed.Nodes
 	begun    time.Time // when Start was called
 	view     atomic.Pointer[view]
 	deaf     atomic.Bool
@@ -168,6 +169,7 @@ func New(bus Bus, cfg Config) (*Node, error) {
 		cfg: cfg, id: cfg.Identity, log: cfg.Logger, bus: bus,
 		subj: newSubjects(cfg.Prefix), namespaces: make(map[string]*namespace),
 	}
+	n.departed.Interval, n.departed.Timeout = cfg.Interval, cfg.Timeout
 	n.flush = func() {}
 	if f, ok := bus.(Flusher); ok {
 		n.flush = f.Flush
@@ -354,7 +356,7 @@ func (n *Node) onEvent(e cluster.Event) {
 		n.requests.gone(inc)
 		n.answers.gone(inc)
 		n.out.forget(inc, v)
-		n.departed.add(inc)
+		n.departed.Note(e)
 	}
 	if n.keeps != nil {
 		n.keeps.PeersChanged()
@@ -374,4 +376,12 @@ func (a announcer) Announce(frame []byte) error {
 func (a announcer) Send(incarnation string, frame []byte) error {
 	b := append(appendHeader(make([]byte, 0, headerLen+len(frame)), frameMember, a.n.id.Incarnation), frame...)
 	return a.n.sendNode(b, incarnation)
+}
+
+// gone reports whether the node of an incarnation is known not to run any more.
+func (n *Node) gone(incarnation string) bool {
+	if _, live := n.view.Load().name[incarnation]; live || incarnation == n.id.Incarnation {
+		return false
+	}
+	return n.departed.Gone(incarnation, n.begun)
 }

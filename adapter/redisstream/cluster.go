@@ -1,7 +1,6 @@
 package redisstream
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -12,6 +11,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/socketeer-io/socketeer/adapter"
+	"github.com/socketeer-io/socketeer/adapter/internal/departed"
 	"github.com/socketeer-io/socketeer/adapter/internal/nodepeers"
 	"github.com/socketeer-io/socketeer/cluster"
 	"github.com/socketeer-io/socketeer/internal/redislink"
@@ -37,7 +37,7 @@ type Cluster struct {
 	count     counters
 	malformed sync.Once
 	trouble   atomic.Int64 // when it was logged last, in Unix nanoseconds
-	dead      dead
+	departed  departed.Nodes
 
 	opening sync.Mutex // held while a stream is opened
 
@@ -72,14 +72,14 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 		o: o, id: id, uid: nodepeers.UID(id.Incarnation), log: o.Logger.With("node", id.Name), started: time.Now(),
 		streams: make(map[string]*stream), namespaces: make(map[string]*namespace),
 	}
-	c.dead.incarnations = make(map[string]struct{})
+	c.departed.Interval, c.departed.Timeout = o.HeartbeatInterval, o.HeartbeatTimeout
 	if c.node, err = nodepeers.New(wire{c}, nodepeers.Config{
 		Identity: id, Transport: announcer{c}, Addr: o.AdvertiseAddr,
 		Interval: o.HeartbeatInterval, Timeout: o.HeartbeatTimeout, Logger: c.log,
 	}); err != nil {
 		return nil, err
 	}
-	c.node.Watch(c.dead.note)
+	c.node.Watch(c.departed.Note)
 	if c.link, err = redislink.Open(ctx, redislink.Options{
 		URLs: o.URLs, TLS: o.TLS, Prefix: o.ChannelPrefix, Logger: c.log, Receive: c.receive,
 		BacklogBytes: o.BacklogBytes, PublishTimeout: min(o.PublishTimeout, redislink.DefaultPublishTimeout), ProbeInterval: o.ProbeInterval,
@@ -190,48 +190,12 @@ func (c *Cluster) troubled(what string, err error) {
 	}
 }
 
-// gone reports whether the node of an incarnation is known not to run any more:
-// it was seen to end, or it should have been heard of by now.
+// gone reports whether the node of an incarnation is known not to run any more.
 func (c *Cluster) gone(incarnation string) bool {
 	for _, m := range c.node.Members() {
 		if m.Incarnation == incarnation {
 			return false
 		}
 	}
-	timeout := cmp.Or(c.o.HeartbeatTimeout, cluster.DefaultTimeoutIntervals*cmp.Or(c.o.HeartbeatInterval, cluster.DefaultInterval))
-	return c.dead.has(incarnation) || time.Since(c.started) > 2*timeout
-}
-
-// maxDead bounds the dead that are remembered.
-const maxDead = 1024
-
-// dead are the nodes that were seen to end lately.
-type dead struct {
-	mu           sync.Mutex
-	incarnations map[string]struct{}
-	order        []string
-}
-
-func (d *dead) note(e cluster.Event) {
-	if e.Kind != cluster.Left && e.Kind != cluster.Died {
-		return
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	inc := e.Member.Incarnation
-	if _, ok := d.incarnations[inc]; ok {
-		return
-	}
-	d.incarnations[inc] = struct{}{}
-	if d.order = append(d.order, inc); len(d.order) > maxDead {
-		delete(d.incarnations, d.order[0])
-		d.order = d.order[1:]
-	}
-}
-
-func (d *dead) has(incarnation string) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	_, ok := d.incarnations[incarnation]
-	return ok
+	return c.departed.Gone(incarnation, c.started)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/socketeer-io/socketeer/adapter"
+	"github.com/socketeer-io/socketeer/adapter/internal/replay"
 	"github.com/socketeer-io/socketeer/internal/nodewire"
 )
 
@@ -42,7 +43,7 @@ func (ns *namespace) Append(m *adapter.Message, kept func(offset string)) error 
 	a := &appended{ns: ns, m: m, kept: kept, at: time.Now()}
 	return ns.stream.write.push(write{fields: fields}, func(seq uint64) {
 		a.seq = seq
-		ns.stream.pending.add(a)
+		ns.stream.pending.Add(a)
 	})
 }
 
@@ -67,11 +68,9 @@ func (ns *namespace) markGap() {
 	}
 	void := new(bool)
 	ns.gapVoid = void
-	err = ns.stream.write.push(write{fields: fields, must: true, void: void}, func(seq uint64) {
-		ns.history.soil(strconv.FormatUint(seq, 36))
-	})
+	err = ns.stream.write.push(write{fields: fields, must: true, void: void}, ns.history.Soil)
 	if err != nil {
-		ns.history.soil("?") // the node ends
+		ns.history.Soil(replay.Forever) // the node ends
 	}
 }
 
@@ -82,29 +81,26 @@ func (ns *namespace) Missed(ctx context.Context, s *adapter.Session, text string
 	if !ok {
 		return nil, &adapter.Unrecoverable{Reason: adapter.BadOffset}
 	}
-	if _, what := ns.history.missed(s, after); what == gapped { // it gets no better
-		return nil, &adapter.Unrecoverable{Reason: adapter.Gap}
+	if _, what := ns.history.Missed("", s, after, text); what == replay.Gapped { // it gets no better
+		return nil, what.Err()
 	}
 	if err := ns.reach(ctx, after); err != nil {
 		return nil, err
 	}
-	missed, what := ns.history.missed(s, after)
-	if what == older {
+	missed, what := ns.history.Missed("", s, after, text)
+	if what == replay.Older {
 		select {
 		case ns.filling <- struct{}{}:
 		case <-ctx.Done():
 			return nil, &adapter.Unrecoverable{Reason: adapter.LogFailure, Err: context.Cause(ctx)}
 		}
 		defer func() { <-ns.filling }()
-		if missed, what = ns.history.missed(s, after); what == older {
+		if missed, what = ns.history.Missed("", s, after, text); what == replay.Older {
 			return ns.fill(ctx, s, after)
 		}
 	}
-	switch what {
-	case gapped:
-		return nil, &adapter.Unrecoverable{Reason: adapter.Gap}
-	case unknown:
-		return nil, &adapter.Unrecoverable{Reason: adapter.BadOffset}
+	if err := what.Err(); err != nil {
+		return nil, err
 	}
 	ns.c.count.replayed.Add(uint64(len(missed)))
 	return missed, nil
@@ -133,20 +129,20 @@ func (ns *namespace) reach(ctx context.Context, id offset) error {
 // by it. One caller at a time: those who wait find it there.
 func (ns *namespace) fill(ctx context.Context, s *adapter.Session, from offset) (missed []*adapter.Message, err error) {
 	for at := from; ; { // more than once if the history loses its beginning meanwhile
-		to := ns.history.bounds()
-		earlier, gap, err := ns.scan(ctx, at, to, at == from)
+		to := ns.history.Start()
+		part, err := ns.scan(ctx, at, to, at == from)
 		if err != nil {
 			return nil, err
 		}
-		missed = append(missed, wanted(s, earlier)...)
-		later, what := ns.history.after(s, to)
+		missed = append(missed, replay.Wanted("", s, part.List)...)
+		later, what := ns.history.After("", s, to)
 		if at == from {
-			ns.history.extend(from, to, earlier, gap)
+			ns.history.Extend(part, to)
 		}
 		switch {
-		case gap != offset{} || what == gapped:
+		case part.Gap != offset{} || what == replay.Gapped:
 			return nil, &adapter.Unrecoverable{Reason: adapter.Gap}
-		case what == found:
+		case what == replay.Found:
 			missed = append(missed, later...)
 			ns.c.count.replayed.Add(uint64(len(missed)))
 			return missed, nil
@@ -155,41 +151,41 @@ func (ns *namespace) fill(ctx context.Context, s *adapter.Session, from offset) 
 	}
 }
 
-// scan returns the namespace's messages after one offset and up to another, and
-// the newest gap between them. With exact, the first one must be an offset of
-// the namespace.
-func (ns *namespace) scan(ctx context.Context, from, to offset, exact bool) (list []remembered, gap offset, err error) {
+// scan returns the namespace's messages after one offset and up to another. With
+// exact, the first one must be an offset of the namespace.
+func (ns *namespace) scan(ctx context.Context, from, to offset, exact bool) (part replay.Part[offset], err error) {
 	failure := func(err error) error {
 		return &adapter.Unrecoverable{Reason: adapter.LogFailure, Err: err}
 	}
+	part.Start, part.Edge = from, replay.Exact
 	ns.c.count.scans.Add(1)
 	redis, next, first := ns.stream.redis, from, exact
 	for n := 0; ; n += page {
 		if n >= maxMissed {
-			return nil, gap, failure(fmt.Errorf("socketeer: more than %d entries", maxMissed))
+			return part, failure(fmt.Errorf("socketeer: more than %d entries", maxMissed))
 		}
 		entries, err := redis.Do(ctx, redis.B().Xrange().Key(ns.stream.name).Start(next.String()).End(to.String()).
 			Count(page).Build()).AsXRange()
 		if err != nil {
-			return nil, gap, failure(err)
+			return part, failure(err)
 		}
 		for _, e := range entries {
 			id, ok := parseOffset(e.ID)
 			if !ok {
-				return nil, gap, failure(fmt.Errorf("socketeer: redis gave an entry the id %.50q", e.ID))
+				return part, failure(fmt.Errorf("socketeer: redis gave an entry the id %.50q", e.ID))
 			}
 			next = id
 			m, ours := ns.decode(e.ID, e.FieldValues)
 			switch {
 			case first && id != from:
-				return nil, gap, &adapter.Unrecoverable{Reason: adapter.Trimmed}
+				return part, &adapter.Unrecoverable{Reason: adapter.Trimmed}
 			case first && !ours:
-				return nil, gap, &adapter.Unrecoverable{Reason: adapter.BadOffset}
+				return part, &adapter.Unrecoverable{Reason: adapter.BadOffset}
 			case id == from:
 			case ours:
-				list = append(list, remembered{id: id, m: m})
+				part.List = append(part.List, replay.Entry[offset]{At: id, Message: m, Read: time.Now()})
 			case ns.isGap(e.FieldValues):
-				gap = id
+				part.Gap = id
 			}
 			first = false
 		}
@@ -199,9 +195,9 @@ func (ns *namespace) scan(ctx context.Context, from, to offset, exact bool) (lis
 		next.seq++
 	}
 	if first {
-		return nil, gap, &adapter.Unrecoverable{Reason: adapter.Trimmed}
+		return part, &adapter.Unrecoverable{Reason: adapter.Trimmed}
 	}
-	return list, gap, nil
+	return part, nil
 }
 
 func (ns *namespace) isGap(f map[string]string) bool {

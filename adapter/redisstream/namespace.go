@@ -33,7 +33,7 @@ func (c *Cluster) Open(ctx context.Context, nsp string, local adapter.Local) (ad
 		return nil, err
 	}
 	ns := &namespace{c: c, name: nsp, stream: s, local: local, filling: make(chan struct{}, 1)}
-	ns.history.limit = c.o.HistoryBytes
+	ns.history.init(c.o.HistoryBytes)
 	if ns.peers, err = c.node.Open(nsp, local); err != nil {
 		return nil, err
 	}
@@ -43,7 +43,7 @@ func (c *Cluster) Open(ctx context.Context, nsp string, local adapter.Local) (ad
 	}
 	s.deliver.Lock() // what is read from now on is for it
 	defer s.deliver.Unlock()
-	ns.history.begin(s.read.position())
+	ns.history.Begin(s.read.position())
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
@@ -91,7 +91,7 @@ func (ns *namespace) Close() error {
 		ns.peers.Close()
 		ns.stream.deliver.Lock()
 		ns.closed = true
-		left := ns.stream.pending.of(ns)
+		left := ns.stream.pending.Remove(func(a *appended) bool { return a.ns == ns })
 		for _, a := range left {
 			a.kept("")
 		}

@@ -30,11 +30,12 @@ func parseNumber(s string) (n uint64, ok bool) {
 	return n, err == nil
 }
 
-func (o offset) compare(p offset) int {
+// Compare is as [cmp.Compare].
+func (o offset) Compare(p offset) int {
 	return cmp.Or(cmp.Compare(o.ms, p.ms), cmp.Compare(o.seq, p.seq))
 }
 
-func (o offset) after(p offset) bool { return o.compare(p) > 0 }
+func (o offset) after(p offset) bool { return o.Compare(p) > 0 }
 
 func (o offset) String() string {
 	b := make([]byte, 0, 24)

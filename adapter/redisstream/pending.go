@@ -1,22 +1,17 @@
 package redisstream
 
 import (
-	"strconv"
-	"sync"
 	"time"
 
 	"github.com/socketeer-io/socketeer/adapter"
 )
 
-// pending are the messages that were written to a stream to be kept and have
-// not come back, in the order of their numbers.
-type pending struct {
-	wake chan struct{} // capacity 1: it is not empty any more
+// keepGrain is the least time between two times of giving up messages, so that
+// they go in batches.
+const keepGrain = 20 * time.Millisecond
 
-	mu   sync.Mutex
-	list []*appended
-}
-
+// appended is a message that was written to a stream to be kept and has not come
+// back.
 type appended struct {
 	ns   *namespace
 	m    *adapter.Message
@@ -25,104 +20,54 @@ type appended struct {
 	at   time.Time
 }
 
-// add is called under the writer's lock, in the order of the numbers.
-func (p *pending) add(a *appended) {
-	p.mu.Lock()
-	p.list = append(p.list, a)
-	first := len(p.list) == 1
-	p.mu.Unlock()
-	if first {
-		select {
-		case p.wake <- struct{}{}:
-		default:
+// back is called when an entry of this node has been read. What was written
+// before it and has not been read is lost. It returns the message, nil if it has
+// been given up. With deliver held.
+func (s *stream) back(seq uint64) *appended {
+	for {
+		a, ok := s.pending.Front()
+		if !ok || a.seq > seq {
+			return nil
 		}
-	}
-}
-
-// take removes the message whose entry came back, and returns it with those
-// before it that did not. A message that is not there, because it has been
-// given up, is nil.
-func (p *pending) take(seq string) (before []*appended, mine *appended) {
-	n, err := strconv.ParseUint(seq, 36, 64)
-	if err != nil {
-		return nil, nil
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for i, a := range p.list {
-		if a.seq > n {
-			break
+		s.pending.Pop()
+		if a.seq == seq {
+			return a
 		}
-		p.list[i] = nil
-		if a.seq == n {
-			mine = a
-		} else {
-			before = append(before, a)
+		s.abandon(a)
+	}
+}
+
+// abandon gives up a message that was to be kept. With deliver held.
+func (s *stream) abandon(a *appended) {
+	s.count.unkept.Add(1)
+	a.kept("")
+	a.ns.markGap()
+}
+
+// expireLoop gives up what has waited too long to be kept.
+func (s *stream) expireLoop() {
+	for {
+		a, ok := s.pending.Front()
+		if !ok {
+			select {
+			case <-s.pending.Wake():
+				continue
+			case <-s.ctx.Done():
+				return
+			}
 		}
-	}
-	p.drop(len(before) + count(mine))
-	return before, mine
-}
-
-func count(a *appended) int {
-	if a == nil {
-		return 0
-	}
-	return 1
-}
-
-// drop removes the first n. With mu held.
-func (p *pending) drop(n int) {
-	p.list = p.list[n:]
-	if len(p.list) == 0 {
-		p.list = nil
-	}
-}
-
-// oldest returns when the oldest message was given.
-func (p *pending) oldest() (at time.Time, ok bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(p.list) == 0 {
-		return time.Time{}, false
-	}
-	return p.list[0].at, true
-}
-
-// expired removes the messages given before t.
-func (p *pending) expired(t time.Time) []*appended {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	n := 0
-	for n < len(p.list) && p.list[n].at.Before(t) {
-		n++
-	}
-	out := p.list[:n:n]
-	p.drop(n)
-	return out
-}
-
-// all removes all messages.
-func (p *pending) all() []*appended {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	out := p.list
-	p.list = nil
-	return out
-}
-
-// of removes the messages of a namespace.
-func (p *pending) of(ns *namespace) (out []*appended) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	rest := make([]*appended, 0, len(p.list))
-	for _, a := range p.list {
-		if a.ns == ns {
-			out = append(out, a)
-		} else {
-			rest = append(rest, a)
+		if wait := time.Until(a.at.Add(s.o.KeepTimeout)); wait > 0 {
+			if !sleep(s.ctx, wait+keepGrain) {
+				return
+			}
+			continue
 		}
+		s.deliver.Lock()
+		late := time.Now().Add(-s.o.KeepTimeout)
+		for a, ok := s.pending.Front(); ok && a.at.Before(late); a, ok = s.pending.Front() {
+			s.pending.Pop()
+			s.abandon(a)
+		}
+		s.deliver.Unlock()
 	}
-	p.list = rest
-	return out
 }

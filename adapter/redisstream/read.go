@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/redis/rueidis"
+
+	"github.com/socketeer-io/socketeer/internal/respite"
 )
 
 // Back-off of what fails.
@@ -24,13 +26,9 @@ const patience = 3 * time.Second
 // Entries that come often are read together: gather is how long the next read
 // waits when the last two came within twice that time. A read costs Redis and
 // every node about the same for one entry and for a few, so that nearly half of
-// the processor time is saved at three thousand a second. After a wait that
-// brought no more than one entry the next read does not wait, then the next two,
-// and up to maxRest.
-const (
-	gather  = time.Millisecond
-	maxRest = 64
-)
+// the processor time is saved at three thousand a second. A wait that brought no
+// more than one entry was in vain: a rest follows (package respite).
+const gather = time.Millisecond
 
 // checkEvery is how often a reader that reads without errors looks whether
 // entries were trimmed before it came to them, at most when it is behind.
@@ -47,8 +45,7 @@ type reader struct {
 	check   time.Time         // when to look for what was trimmed
 	came    time.Time         // when the last entries came
 	waited  bool              // before the last read
-	vain    int               // how long the next rest is
-	rest    int               // reads not to wait before
+	rest    respite.Rest      // in reads, from waiting
 	numbers map[string]uint64 // of the newest entry of each Go node; nil at first
 
 	mu      sync.Mutex
@@ -150,18 +147,11 @@ func (r *reader) turn(ctx context.Context, unsure bool) error {
 // many.
 func (r *reader) gather(ctx context.Context, often bool, brought int) {
 	if r.waited {
-		r.vain = min(2*r.vain+1, maxRest)
-		if brought > 1 {
-			r.vain = 0
-		}
-		r.rest = r.vain
+		r.rest.Waited(brought > 1)
 	}
-	r.waited = often && r.rest == 0
-	switch {
-	case r.waited:
+	r.waited = r.rest.Over() && often
+	if r.waited {
 		sleep(ctx, gather)
-	case r.rest > 0:
-		r.rest--
 	}
 }
 

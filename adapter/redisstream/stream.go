@@ -12,6 +12,7 @@ import (
 	"github.com/socketeer-io/socketeer/adapter"
 	"github.com/socketeer-io/socketeer/adapter/internal/askonce"
 	"github.com/socketeer-io/socketeer/adapter/internal/nodepeers"
+	"github.com/socketeer-io/socketeer/adapter/internal/unkept"
 	"github.com/socketeer-io/socketeer/internal/nodewire"
 )
 
@@ -32,7 +33,7 @@ type stream struct {
 	// so that it all is in one order. It guards afters.
 	deliver sync.Mutex
 	afters  []*afterwards
-	pending pending
+	pending *unkept.Queue[*appended]  // of the messages to be kept; deliver guards what it says
 	end     *askonce.Question[offset] // the id of the newest entry
 
 	ctx     context.Context //nolint:containedctx // ends with the stream
@@ -46,7 +47,7 @@ func (c *Cluster) openStream(ctx context.Context, name string) (*stream, error) 
 	s := &stream{c: c, name: name, o: &c.o, log: c.log, redis: c.redis, count: &c.count}
 	s.write = writer{s: s, wake: make(chan struct{}, 1)}
 	s.read.s = s
-	s.pending.wake = make(chan struct{}, 1)
+	s.pending = unkept.New[*appended]()
 	s.end = askonce.New(s.newest)
 	if err := s.read.start(ctx); err != nil {
 		return nil, err
@@ -68,7 +69,7 @@ func (s *stream) close(ctx context.Context) {
 	s.wg.Wait()
 	s.deliver.Lock()
 	defer s.deliver.Unlock()
-	for _, a := range s.pending.all() {
+	for _, a := range s.pending.All() {
 		s.count.unkept.Add(1)
 		a.kept("")
 	}
@@ -87,7 +88,7 @@ func (s *stream) entry(id offset, e rueidis.XRangeEntry) {
 	if nsp == "" {
 		if f["type"] == gapType { // of everything
 			for _, ns := range s.c.onStream(s) {
-				ns.history.gap(id, "")
+				ns.history.Gapped(id, 0)
 			}
 		}
 		return
@@ -105,7 +106,7 @@ func (s *stream) entry(id offset, e rueidis.XRangeEntry) {
 		return
 	}
 	if f["type"] == gapType {
-		ns.history.gap(id, "")
+		ns.history.Gapped(id, 0)
 		return
 	}
 	m, err := nodewire.DecodeStreamEntry(f)
@@ -123,17 +124,14 @@ func (s *stream) entry(id offset, e rueidis.XRangeEntry) {
 // who wait for its offset.
 func (s *stream) ownEntry(ns *namespace, id offset, e rueidis.XRangeEntry) {
 	f := e.FieldValues
-	seq := f[fieldSeq]
+	seq := number(f[fieldSeq])
 	if f["type"] == gapType {
 		if ns != nil {
-			ns.history.gap(id, seq)
+			ns.history.Gapped(id, seq)
 		}
 		return
 	}
-	before, mine := s.pending.take(seq)
-	for _, a := range before { // written before, and not there: they are lost
-		s.abandon(a)
-	}
+	mine := s.back(seq)
 	switch {
 	case mine != nil:
 		m := *mine.m
@@ -148,13 +146,6 @@ func (s *stream) ownEntry(ns *namespace, id offset, e rueidis.XRangeEntry) {
 	}
 }
 
-// abandon gives up a message that was to be kept. With deliver held.
-func (s *stream) abandon(a *appended) {
-	s.count.unkept.Add(1)
-	a.kept("")
-	a.ns.markGap()
-}
-
 // broken notes that entries of the stream were missed: for the clients of all
 // namespaces here, and for those of other nodes, which may not have noticed.
 func (s *stream) broken() {
@@ -166,36 +157,6 @@ func (s *stream) broken() {
 		}
 	}
 }
-
-// expireLoop gives up what has waited too long to be kept.
-func (s *stream) expireLoop() {
-	for {
-		next, ok := s.pending.oldest()
-		if !ok {
-			select {
-			case <-s.pending.wake:
-				continue
-			case <-s.ctx.Done():
-				return
-			}
-		}
-		if wait := time.Until(next.Add(s.o.KeepTimeout)); wait > 0 {
-			if !sleep(s.ctx, wait+keepGrain) {
-				return
-			}
-			continue
-		}
-		s.deliver.Lock()
-		for _, a := range s.pending.expired(time.Now().Add(-s.o.KeepTimeout)) {
-			s.abandon(a)
-		}
-		s.deliver.Unlock()
-	}
-}
-
-// keepGrain is the least time between two times of giving up messages, so that
-// they go in batches.
-const keepGrain = 20 * time.Millisecond
 
 // receive hands a message of another node to the namespace. With deliver held.
 func (ns *namespace) receive(m *nodewire.Message, id offset, text string) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 	"sync"
 	"time"
 
@@ -23,6 +24,15 @@ const itemOverhead = 256
 // fieldSeq is a field of the entries of Go nodes: the number that its sender
 // gave the entry. Node.js ignores it.
 const fieldSeq = "seq"
+
+// number reads the number of an entry; without one, of Node.js, it is 0.
+func number(seq string) uint64 {
+	n, err := strconv.ParseUint(seq, 36, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
 
 var (
 	errBacklog = errors.New("socketeer: redis takes messages slower than they come")

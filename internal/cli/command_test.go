@@ -305,6 +305,32 @@ func TestConfigCommands(t *testing.T) {
 	}
 }
 
+func TestConfigCheckRefusesWhatTheStartRefuses(t *testing.T) {
+	for name, tc := range map[string]struct{ text, want string }{
+		"parameter":    {"redis: redis://u:secret@h?timeout=1s\n", `redis://***@h: unknown parameter "timeout" (known: db)`},
+		"one of a few": {"redis:\n  - redis://h\n  - redis://i?timeout=1s\n", `redis://i: unknown parameter "timeout" (known: db)`},
+		"of sentinels": {"redis: redis-sentinel://h/main?timeout=1s\n", `unknown parameter "timeout" (known: db, sentinel_user, sentinel_password)`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "node.yaml")
+			if err := os.WriteFile(file, []byte(tc.text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			var said []string
+			for _, args := range [][]string{{"config", "check", file}, {"serve", "--config", file}} {
+				p := command(t, nil, args...)
+				if status := p.status(t); status != 2 {
+					t.Errorf("%v: exit status %d", args, status)
+				}
+				said = append(said, p.out.String())
+			}
+			if !strings.Contains(said[0], tc.want) || said[0] != said[1] {
+				t.Errorf("check says %q, the start %q, want %q", said[0], said[1], tc.want)
+			}
+		})
+	}
+}
+
 func TestHelpTeaches(t *testing.T) {
 	for _, args := range [][]string{
 		{"serve"}, {"up"}, {"bench"}, {"version"}, {"config"}, {"config", "print"}, {"config", "check"},

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/socketeer-io/socketeer/internal/respite"
 )
 
 const gather = 2 * time.Millisecond
@@ -76,9 +78,13 @@ func TestWhoWaitsForEachAnswerIsHardlyHeldUp(t *testing.T) {
 		if limit := 30 * gather; waited > limit {
 			t.Errorf("1,000 messages one after the other waited %v in sum, want at most %v", waited, limit)
 		}
-		n.rest = 0
-		if n.waits(1); n.vain != 0 {
-			t.Errorf("after a wait that was of use the next rest is %d", n.vain)
+		n.rest = respite.Rest{}
+		n.rest.Waited(false)
+		n.rest.Over()
+		for range 3 {
+			if d := n.waits(1); d != gather {
+				t.Errorf("after a wait that was of use the next took %v, want %v", d, gather)
+			}
 		}
 	})
 }

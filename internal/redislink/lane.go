@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/redis/rueidis"
+
+	"github.com/socketeer-io/socketeer/internal/respite"
 )
 
 // A batch is what a lane sends in one write.
@@ -18,12 +20,9 @@ const (
 // to both nodes a batch of a few costs about as much as a single message, so
 // that a third of the processor time is saved at a thousand messages a second.
 // Nothing waits when the last batch is twice that long ago, when there are
-// gatherItems, or after waiting in vain: for one batch, then two, and up to
-// maxRest, as it is for one who waits for every answer.
-const (
-	gatherItems = 64
-	maxRest     = 64
-)
+// gatherItems, or after waiting in vain (package respite), as it is for one who
+// waits for every answer.
+const gatherItems = 64
 
 // itemOverhead is what an item in the backlog costs besides its bytes.
 const itemOverhead = 128
@@ -74,8 +73,7 @@ type lane struct {
 	// The goroutine's own.
 	node *node
 	used time.Duration // when the connection was used
-	vain int           // how long the next rest is
-	rest int           // batches to be sent without gathering
+	rest respite.Rest  // in batches, from gathering
 
 	mu      sync.Mutex
 	items   []item
@@ -193,19 +191,14 @@ func (n *lane) gather() {
 	switch {
 	case before == 0 || before >= gatherItems || n.link.now()-n.used > 2*wait || wait < 0:
 		return
-	case n.rest > 0:
-		n.rest--
+	case !n.rest.Over():
 		return
 	}
 	select {
 	case <-time.After(wait):
 	case <-n.link.draining:
 	}
-	n.vain = min(2*n.vain+1, maxRest)
-	if n.waiting() > before {
-		n.vain = 0
-	}
-	n.rest = n.vain
+	n.rest.Waited(n.waiting() > before)
 }
 
 // waiting returns how many items there are to send.

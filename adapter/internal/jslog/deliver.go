@@ -33,7 +33,7 @@ func (r *reader) record(b *batch, at offset, rec record) {
 		if !own {
 			number = 0
 		}
-		l.history.gapped(at.pos, number)
+		l.history.Gapped(at.pos, number)
 		return
 	}
 	if rec.kind != kindMessage {
@@ -53,10 +53,10 @@ func (r *reader) record(b *batch, at offset, rec record) {
 		if a := l.back(rec.number); a != nil {
 			m := *a.m
 			m.Offset = at.String()
-			l.history.add(remembered{at, a.nsp, &m, time.Now()})
+			l.history.Add(entry{At: at.pos, NSP: a.nsp, Message: &m, Read: time.Now()})
 			l.count.kept.Add(1)
 			a.kept(m.Offset)
-			l.pending.pop()
+			l.pending.Pop()
 			l.turns()
 			return
 		}
@@ -70,7 +70,7 @@ func (r *reader) record(b *batch, at offset, rec record) {
 	if fence > 0 && !own && l.space(nsp) != nil {
 		l.order.await(b.sender, nsp, fence)
 	}
-	l.history.add(remembered{at, nsp, m, time.Now()}) // first: who joins after the hand-over must find it
+	l.history.Add(entry{At: at.pos, NSP: nsp, Message: m, Read: time.Now()}) // first: who joins after the hand-over must find it
 	if own {
 		return // it came too late: this node's sockets have got it without an offset
 	}

@@ -16,6 +16,8 @@ import (
 
 	"github.com/socketeer-io/socketeer/adapter"
 	"github.com/socketeer-io/socketeer/adapter/internal/askonce"
+	"github.com/socketeer-io/socketeer/adapter/internal/replay"
+	"github.com/socketeer-io/socketeer/adapter/internal/unkept"
 )
 
 const (
@@ -58,8 +60,8 @@ type Log struct {
 
 	write   writer
 	read    reader
-	pending pending
-	history history
+	pending *unkept.Queue[*appended] // deliver guards what it says
+	history replay.History[position]
 	end     *askonce.Question[uint64] // where the stream ends
 	order   order
 	filling chan struct{} // capacity 1: held by who reads what is before the history
@@ -95,11 +97,11 @@ func New(ctx context.Context, cfg Config) (*Log, error) {
 	}
 	l.write = writer{l: l, wake: make(chan struct{}, 1)}
 	l.read = reader{l: l, next: make(chan struct{})}
-	l.pending.wake = make(chan struct{}, 1)
+	l.pending = unkept.New[*appended]()
 	l.end = askonce.New(l.newest)
 	l.order.init(l)
-	l.history.limit = cfg.HistoryBytes
-	l.history.retain = l.keep()
+	l.history.Limit, l.history.Forgets = cfg.HistoryBytes, forgets
+	l.history.Retain(l.keep())
 	if err := l.available(ctx); err != nil {
 		return nil, err
 	}
@@ -131,13 +133,13 @@ func (l *Log) Close(ctx context.Context) {
 	defer cancel()
 	stop := context.AfterFunc(limit, l.stop)
 	l.writes.Wait()
-	l.pending.drained(limit)
+	l.pending.Drained(limit)
 	stop()
 	l.stop()
 	l.wg.Wait()
 	l.deliver.Lock()
 	defer l.deliver.Unlock()
-	l.giveUp(l.pending.all())
+	l.giveUp(l.pending.All())
 }
 
 // Retain says for how long the sessions and messages of a namespace are to be
@@ -152,7 +154,7 @@ func (l *Log) Retain(_ string, d time.Duration) {
 			break
 		}
 	}
-	l.history.lengthen(l.keep())
+	l.history.Retain(l.keep())
 	select {
 	case l.longer <- struct{}{}:
 	default:
@@ -182,7 +184,7 @@ func (l *Log) CloseSpace(nsp string) {
 	l.mu.Lock()
 	delete(l.spaces, nsp)
 	l.mu.Unlock()
-	for _, a := range l.pending.of(nsp) {
+	for _, a := range l.pending.Remove(func(a *appended) bool { return a.number > 0 && a.nsp == nsp }) {
 		a.kept("")
 	}
 	l.turns()

@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/socketeer-io/socketeer/adapter"
+	"github.com/socketeer-io/socketeer/adapter/internal/replay"
 )
 
 // maxScan bounds the messages that are read at once for clients that come back.
@@ -26,29 +27,26 @@ func (l *Log) Missed(ctx context.Context, nsp string, s *adapter.Session, text s
 	if !ok || after.born != l.read.birth() {
 		return nil, &adapter.Unrecoverable{Reason: adapter.BadOffset}
 	}
-	if _, what := l.history.missed(nsp, s, after); what == missing { // it gets no better
-		return nil, &adapter.Unrecoverable{Reason: adapter.Gap}
+	if _, what := l.history.Missed(nsp, s, after.pos, text); what == replay.Gapped { // it gets no better
+		return nil, what.Err()
 	}
 	if err := l.reach(ctx, after.pos.seq); err != nil {
 		return nil, err
 	}
-	missed, what := l.history.missed(nsp, s, after)
-	if what == older {
+	missed, what := l.history.Missed(nsp, s, after.pos, text)
+	if what == replay.Older {
 		select {
 		case l.filling <- struct{}{}:
 		case <-ctx.Done():
 			return nil, failure(context.Cause(ctx))
 		}
 		defer func() { <-l.filling }()
-		if missed, what = l.history.missed(nsp, s, after); what == older {
+		if missed, what = l.history.Missed(nsp, s, after.pos, text); what == replay.Older {
 			return l.fill(ctx, nsp, s, after)
 		}
 	}
-	switch what {
-	case missing:
-		return nil, &adapter.Unrecoverable{Reason: adapter.Gap}
-	case unknown:
-		return nil, &adapter.Unrecoverable{Reason: adapter.BadOffset}
+	if err := what.Err(); err != nil {
+		return nil, err
 	}
 	l.count.replayed.Add(uint64(len(missed)))
 	return missed, nil
@@ -83,24 +81,24 @@ func (l *Log) reach(ctx context.Context, seq uint64) error {
 // by it. One caller at a time: those who wait find it there.
 func (l *Log) fill(ctx context.Context, nsp string, s *adapter.Session, from offset) (missed []*adapter.Message, err error) {
 	for first := true; ; first = false { // more than once if the history loses its beginning meanwhile
-		to := l.history.bounds()
+		to := l.history.Start()
 		e, err := l.scan(ctx, from, to, first)
 		if err != nil {
 			return nil, err
 		}
-		later, what := l.history.after(nsp, s, to)
+		later, what := l.history.After(nsp, s, to)
 		if first {
-			l.history.extend(e, to)
+			l.history.Extend(e.Part, to)
 			if missed, err = e.since(nsp, s, from); err != nil {
 				return nil, err
 			}
 		} else {
-			missed = append(missed, wanted(nsp, s, e.list)...)
+			missed = append(missed, replay.Wanted(nsp, s, e.List)...)
 		}
 		switch {
-		case e.gap.after(from.pos) || what == missing:
+		case e.Gap.after(from.pos) || what == replay.Gapped:
 			return nil, &adapter.Unrecoverable{Reason: adapter.Gap}
-		case what == found:
+		case what == replay.Found:
 			missed = append(missed, later...)
 			l.count.replayed.Add(uint64(len(missed)))
 			return missed, nil
@@ -109,23 +107,30 @@ func (l *Log) fill(ctx context.Context, nsp string, s *adapter.Session, from off
 	}
 }
 
-// extension is a part of the stream before the history.
-type extension struct {
-	start position // before the first one of list
-	aged  bool     // what is not after start has been too old
-	list  []remembered
-	gap   position // the newest marker
+// entry is one message of the stream.
+type entry = replay.Entry[position]
+
+// forgets says what is known when the history forgets its oldest message.
+func forgets(old bool) replay.Edge {
+	if old {
+		return replay.Aged
+	}
+	return replay.Open
 }
+
+// extension is a part of the stream before the history.
+type extension struct{ replay.Part[position] }
 
 // since returns what s wants after an offset, at which there must be a message
 // of the namespace, unless it has been too old to be kept.
 func (e *extension) since(nsp string, s *adapter.Session, from offset) ([]*adapter.Message, error) {
-	if e.aged {
-		return wanted(nsp, s, e.list), nil
+	if e.Edge == replay.Aged {
+		return replay.Wanted(nsp, s, e.List), nil
 	}
-	for i, r := range e.list {
-		if r.offset == from && r.nsp == nsp {
-			return wanted(nsp, s, e.list[i+1:]), nil
+	text := from.String()
+	for i, r := range e.List {
+		if r.Message.Offset == text && r.NSP == nsp {
+			return replay.Wanted(nsp, s, e.List[i+1:]), nil
 		}
 	}
 	return nil, &adapter.Unrecoverable{Reason: adapter.BadOffset}
@@ -142,19 +147,19 @@ func (l *Log) scan(ctx context.Context, from offset, to position, inclusive bool
 	if info.Created.UnixNano() != from.born {
 		return nil, &adapter.Unrecoverable{Reason: adapter.BadOffset}
 	}
-	e := &extension{start: endOf(from.pos.seq - 1)}
+	e := &extension{replay.Part[position]{Start: endOf(from.pos.seq - 1)}}
 	if !inclusive {
-		e.start = from.pos
+		e.Start = from.pos
 	}
 	at := max(from.pos.seq, 1)
 	if first := info.State.FirstSeq; at < first {
 		if !inclusive || !aged(info, from) {
 			return nil, &adapter.Unrecoverable{Reason: adapter.Trimmed}
 		}
-		at, e.start, e.aged = first, endOf(first-1), true
+		at, e.Start, e.Edge = first, endOf(first-1), replay.Aged
 	}
 	if at > to.seq {
-		e.start = to
+		e.Start = to
 		return e, nil
 	}
 	if at > info.State.LastSeq { // it is not what it was
@@ -198,7 +203,7 @@ func (l *Log) collect(ctx context.Context, e *extension, from offset, at uint64,
 		at++
 		for i, rec := range b.records {
 			o := offset{born: l.read.birth(), pos: position{b.seq, uint32(i)}, stored: b.stored}
-			if o.pos.after(to) || !o.pos.after(e.start) {
+			if o.pos.after(to) || !o.pos.after(e.Start) {
 				continue
 			}
 			if n++; n > maxScan || bytes > l.cfg.HistoryBytes {
@@ -221,7 +226,7 @@ func (l *Log) collect(ctx context.Context, e *extension, from offset, at uint64,
 func (l *Log) add(e *extension, at offset, rec record) {
 	switch rec.kind {
 	case kindGap:
-		e.gap = at.pos
+		e.Gap = at.pos
 	case kindMessage:
 		nsp, m, _, err := l.hooks.decode(rec.body)
 		if err != nil {
@@ -229,6 +234,6 @@ func (l *Log) add(e *extension, at offset, rec record) {
 			return
 		}
 		m.Offset = at.String()
-		e.list = append(e.list, remembered{at, nsp, m, time.Now()})
+		e.List = append(e.List, entry{At: at.pos, NSP: nsp, Message: m, Read: time.Now()})
 	}
 }

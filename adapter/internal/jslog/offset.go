@@ -13,11 +13,12 @@ type position struct {
 	index uint32
 }
 
-func (p position) compare(o position) int {
+// Compare is as [cmp.Compare].
+func (p position) Compare(o position) int {
 	return cmp.Or(cmp.Compare(p.seq, o.seq), cmp.Compare(p.index, o.index))
 }
 
-func (p position) after(o position) bool { return p.compare(o) > 0 }
+func (p position) after(o position) bool { return p.Compare(o) > 0 }
 
 // endOf is behind everything in a batch.
 func endOf(seq uint64) position { return position{seq, 1<<32 - 1} }
@@ -61,5 +62,5 @@ func parseOffset(s string) (o offset, ok bool) {
 func Newer(a, b string) bool {
 	x, _ := parseOffset(a)
 	y, _ := parseOffset(b)
-	return cmp.Or(cmp.Compare(x.born, y.born), x.pos.compare(y.pos)) > 0
+	return cmp.Or(cmp.Compare(x.born, y.born), x.pos.Compare(y.pos)) > 0
 }

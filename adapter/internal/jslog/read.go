@@ -48,7 +48,7 @@ func (r *reader) place(born int64, last uint64) {
 	r.mu.Lock()
 	r.born, r.last, r.stored = born, last, 0
 	r.mu.Unlock()
-	r.l.history.begin(endOf(last))
+	r.l.history.Begin(endOf(last))
 	r.l.order.reached(last)
 }
 

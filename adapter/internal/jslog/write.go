@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/socketeer-io/socketeer/adapter"
+	"github.com/socketeer-io/socketeer/adapter/internal/replay"
 )
 
 // batchBytes is about how much is written at once, at most, unless a message
@@ -245,7 +246,7 @@ func (l *Log) Append(nsp string, m *adapter.Message, body []byte, fenced bool, k
 	a := &appended{nsp: nsp, m: m, kept: kept, at: time.Now()}
 	return l.write.push(item{record: record{kind: kindMessage, body: body}, first: fenced}, func(number uint64) {
 		a.number = number
-		l.pending.add(a)
+		l.pending.Add(a)
 	})
 }
 
@@ -258,7 +259,7 @@ func (l *Log) markGap() {
 	}
 	void := new(bool)
 	l.gapVoid = void
-	if err := l.write.push(item{record: record{kind: kindGap}, must: true, void: void}, l.history.soil); err != nil {
-		l.history.soil(forEver) // the node ends
+	if err := l.write.push(item{record: record{kind: kindGap}, must: true, void: void}, l.history.Soil); err != nil {
+		l.history.Soil(replay.Forever) // the node ends
 	}
 }
