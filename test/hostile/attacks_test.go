@@ -117,6 +117,9 @@ func TestHugePost(t *testing.T) {
 		if status, body := p.do("POST", "40"); status != 200 || body != "ok" {
 			t.Errorf("then %d %q", status, body)
 		}
+		if _, body := p.do("GET", ""); !strings.HasPrefix(body, "40{") { // who goes before has not been connected
+			t.Errorf("GET: %q", body)
+		}
 		p.do("POST", "1")
 		s.endsAs(t, "transport close")
 	})
