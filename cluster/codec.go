@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/tinylib/msgp/msgp"
+
+	"github.com/socketeer-io/socketeer/internal/msgread"
 )
 
 // An announcement is a msgpack array: version, kind, incarnation, name,
@@ -39,59 +41,23 @@ func appendFrame(b []byte, k frameKind, m *Member) []byte {
 	return msgp.AppendInt(b, m.Counts.Sockets)
 }
 
-// frameReader reads fields one after the other; the first error sticks.
-type frameReader struct {
-	b   []byte
-	err error
-}
-
-func (r *frameReader) text(limit int) string {
-	if r.err != nil {
-		return ""
-	}
-	var s []byte
-	if s, r.b, r.err = msgp.ReadStringZC(r.b); r.err == nil && len(s) > limit {
-		r.err = errFrame
-	}
-	return string(s[:min(len(s), limit)])
-}
-
-func (r *frameReader) small() (v uint8) {
-	if r.err == nil {
-		v, r.b, r.err = msgp.ReadUint8Bytes(r.b)
-	}
-	return v
-}
-
-func (r *frameReader) number() (v int64) {
-	if r.err == nil {
-		v, r.b, r.err = msgp.ReadInt64Bytes(r.b)
-	}
-	return v
-}
-
 func parseFrame(b []byte) (frameKind, Member, error) {
 	var m Member
 	if len(b) > maxFrame {
 		return 0, m, errFrame
 	}
-	n, rest, err := msgp.ReadArrayHeaderBytes(b)
-	if err != nil || n < frameFields {
+	r := msgread.Reader{Rest: b}
+	r.Record(frameFields) // what a later version adds is behind all that is read
+	if r.Uint8() != frameVersion {
 		return 0, m, errFrame
 	}
-	r := frameReader{b: rest}
-	if r.small() != frameVersion {
-		return 0, m, errFrame
-	}
-	k := frameKind(r.small())
-	m.Incarnation = r.text(IncarnationLen)
-	m.Name = r.text(MaxNameLen)
-	m.Addr = r.text(MaxNameLen)
-	m.State = State(r.small())
-	m.Started = time.UnixMilli(r.number())
-	m.Counts.Connections = int(r.number())
-	m.Counts.Sockets = int(r.number())
-	if r.err != nil || len(m.Incarnation) != IncarnationLen || k < hello || k > goodbye {
+	k := frameKind(r.Uint8())
+	m.Incarnation, m.Name, m.Addr = r.Text(), r.Text(), r.Text()
+	m.State = State(r.Uint8())
+	m.Started = time.UnixMilli(r.Int64())
+	m.Counts.Connections = int(r.Int64())
+	m.Counts.Sockets = int(r.Int64())
+	if r.Err != nil || len(m.Incarnation) != IncarnationLen || len(m.Name) > MaxNameLen || len(m.Addr) > MaxNameLen || k < hello || k > goodbye {
 		return 0, m, errFrame
 	}
 	return k, m, nil

@@ -43,12 +43,12 @@ type answer struct {
 // handleRequest starts to answer a request. It is called in the order of the
 // sender's messages.
 func (n *Node) handleRequest(from string, r *reader) {
-	r.record(3)
-	id := r.uint64()
-	left := time.Duration(r.int64())
-	r.record(opFields)
-	nsp := r.text()
-	if r.err != nil {
+	r.Record(3)
+	id := r.Uint64()
+	left := time.Duration(r.Int64())
+	r.Record(opFields)
+	nsp := r.TextBytes()
+	if r.Err != nil {
 		return
 	}
 	a := n.lookup(nsp)
@@ -57,7 +57,7 @@ func (n *Node) handleRequest(from string, r *reader) {
 		return
 	}
 	m := r.op()
-	if r.err != nil {
+	if r.Err != nil {
 		n.refuse(from, id)
 		return
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/tinylib/msgp/msgp"
 
 	"github.com/socketeer-io/socketeer/adapter"
+	"github.com/socketeer-io/socketeer/internal/msgread"
 )
 
 // Bodies are msgpack arrays. A receiver ignores elements after the ones it
@@ -18,7 +19,7 @@ const (
 	socketFields   = 4
 
 	// maxElements bounds every list: rooms, attachments, sockets.
-	maxElements = 1 << 16
+	maxElements = msgread.MaxElements
 )
 
 const (
@@ -32,8 +33,6 @@ const (
 	flagLast   = 1 << iota
 	flagFailed // with flagLast: the answer is not complete
 )
-
-var errBody = errors.New("socketeer: malformed frame")
 
 func checkLen(what string, n int) error {
 	if n > maxElements {
@@ -130,171 +129,46 @@ func socketSize(s *adapter.SocketInfo) int {
 	return n
 }
 
-// reader reads the elements of a body. The first error sticks and every later
-// read returns zero.
-type reader struct {
-	b   []byte
-	err error
-}
-
-func (r *reader) fail() { r.b, r.err = nil, errBody }
-
-// array reads an array header. Every element takes at least a byte, so a
-// claimed length beyond the rest of the body is refused before anything is
-// allocated for it.
-func (r *reader) array() int {
-	if r.err != nil {
-		return 0
-	}
-	n, rest, err := msgp.ReadArrayHeaderBytes(r.b)
-	if err != nil || int(n) > maxElements || int(n) > len(rest) {
-		r.fail()
-		return 0
-	}
-	r.b = rest
-	return int(n)
-}
-
-// record reads the header of an array of at least known elements, and returns
-// how many there are beyond those.
-func (r *reader) record(known int) (extra int) {
-	n := r.array()
-	if r.err == nil && n < known {
-		r.fail()
-	}
-	return max(0, n-known)
-}
-
-// skip passes over n elements.
-func (r *reader) skip(n int) {
-	for range n {
-		if r.err != nil {
-			return
-		}
-		if r.b, r.err = msgp.Skip(r.b); r.err != nil {
-			r.fail()
-		}
-	}
-}
-
-func (r *reader) uint64() (v uint64) {
-	if r.err == nil {
-		if v, r.b, r.err = msgp.ReadUint64Bytes(r.b); r.err != nil {
-			r.fail()
-		}
-	}
-	return v
-}
-
-func (r *reader) int64() (v int64) {
-	if r.err == nil {
-		if v, r.b, r.err = msgp.ReadInt64Bytes(r.b); r.err != nil {
-			r.fail()
-		}
-	}
-	return v
-}
-
-func (r *reader) uint8() (v uint8) {
-	if r.err == nil {
-		if v, r.b, r.err = msgp.ReadUint8Bytes(r.b); r.err != nil {
-			r.fail()
-		}
-	}
-	return v
-}
-
-// text returns the bytes of a string, aliasing the frame.
-func (r *reader) text() (v []byte) {
-	if r.err == nil {
-		if v, r.b, r.err = msgp.ReadStringZC(r.b); r.err != nil {
-			r.fail()
-			return nil
-		}
-	}
-	return v
-}
-
-// blob returns bytes aliasing the frame, nil when there are none.
-func (r *reader) blob() (v []byte) {
-	if r.err == nil {
-		if v, r.b, r.err = msgp.ReadBytesZC(r.b); r.err != nil {
-			r.fail()
-			return nil
-		}
-	}
-	if len(v) == 0 {
-		return nil
-	}
-	return v[:len(v):len(v)]
-}
-
-func (r *reader) strings() []string {
-	n := r.array()
-	if n == 0 {
-		return nil
-	}
-	list := make([]string, 0, n)
-	for range n {
-		list = append(list, string(r.text()))
-	}
-	return list
-}
-
-func (r *reader) blobs() [][]byte {
-	n := r.array()
-	if n == 0 {
-		return nil
-	}
-	list := make([][]byte, 0, n)
-	for range n {
-		// An attachment may be empty, but is never missing.
-		if v := r.blob(); v != nil {
-			list = append(list, v)
-		} else {
-			list = append(list, []byte{})
-		}
-	}
-	return list
-}
+// reader reads bodies.
+type reader struct{ msgread.Reader }
 
 // op reads what appendOp wrote, but for the namespace, which is read first to
 // find who handles the rest. Data and Attachments alias the frame.
 func (r *reader) op() *adapter.Message {
-	m := &adapter.Message{Kind: adapter.Kind(r.uint8())}
-	flags := r.uint8()
+	m := &adapter.Message{Kind: adapter.Kind(r.Uint8())}
+	flags := r.Uint8()
 	m.Flags = adapter.Flags{
 		Volatile:   flags&flagVolatile != 0,
 		NoCompress: flags&flagNoCompress != 0,
-		Timeout:    time.Duration(r.int64()),
+		Timeout:    time.Duration(r.Int64()),
 	}
 	m.Close = flags&flagClose != 0
 	m.Moved = flags&flagMoved != 0
-	m.Target.Rooms = r.strings()
-	m.Target.Except = r.strings()
-	m.Data = r.blob()
-	m.Attachments = r.blobs()
-	m.Rooms = r.strings()
+	m.Target.Rooms = r.Texts()
+	m.Target.Except = r.Texts()
+	m.Data = r.Blob()
+	m.Attachments = r.Blobs()
+	m.Rooms = r.Texts()
 	return m
 }
 
 // response reads what appendResponse wrote, aliasing the frame.
 func (r *reader) response() (resp adapter.Response, failed bool) {
-	r.record(responseFields)
-	flags := r.uint8()
+	r.Record(responseFields)
+	flags := r.Uint8()
 	resp.Last, failed = flags&flagLast != 0, flags&flagFailed != 0
-	resp.Count = int(r.int64())
-	resp.SID = string(r.text())
-	resp.Data = r.blob()
-	resp.Attachments = r.blobs()
-	if n := r.array(); n > 0 {
+	resp.Count = int(r.Int64())
+	resp.SID = r.Text()
+	resp.Data = r.Blob()
+	resp.Attachments = r.Blobs()
+	if n := r.Array(); n > 0 {
 		resp.Sockets = make([]adapter.SocketInfo, 0, n)
 		for range n {
-			extra := r.record(socketFields)
+			extra := r.Record(socketFields)
 			resp.Sockets = append(resp.Sockets, adapter.SocketInfo{
-				ID: string(r.text()), Rooms: r.strings(), Handshake: r.blob(), Data: r.blob(),
+				ID: r.Text(), Rooms: r.Texts(), Handshake: r.Blob(), Data: r.Blob(),
 			})
-			r.skip(extra)
+			r.Skip(extra)
 		}
 	}
 	return resp, failed

@@ -1,6 +1,9 @@
 package cluster
 
-import "github.com/socketeer-io/socketeer/adapter"
+import (
+	"github.com/socketeer-io/socketeer/adapter"
+	"github.com/socketeer-io/socketeer/internal/msgread"
+)
 
 // EncodeOp returns the frame of a message.
 func EncodeOp(b []byte, sender, nsp string, m *adapter.Message) []byte {
@@ -13,12 +16,12 @@ func DecodeOp(frame []byte) (nsp string, m *adapter.Message, err error) {
 	if err != nil {
 		return "", nil, err
 	}
-	r := reader{b: body}
-	extra := r.record(opFields)
-	nsp = string(r.text())
+	r := reader{msgread.Reader{Rest: body}}
+	extra := r.Record(opFields)
+	nsp = r.Text()
 	m = r.op()
-	r.skip(extra)
-	return nsp, m, r.err
+	r.Skip(extra)
+	return nsp, m, r.Err
 }
 
 // EncodeResponse returns the body of a response.
@@ -26,9 +29,9 @@ func EncodeResponse(r *adapter.Response, failed bool) []byte { return appendResp
 
 // DecodeResponse reads what EncodeResponse wrote.
 func DecodeResponse(body []byte) (adapter.Response, bool, error) {
-	r := reader{b: body}
+	r := reader{msgread.Reader{Rest: body}}
 	resp, failed := r.response()
-	return resp, failed, r.err
+	return resp, failed, r.Err
 }
 
 // Token returns a name as one token of a subject.

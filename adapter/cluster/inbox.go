@@ -7,6 +7,7 @@ import (
 	"github.com/tinylib/msgp/msgp"
 
 	"github.com/socketeer-io/socketeer/adapter/internal/lane"
+	"github.com/socketeer-io/socketeer/internal/msgread"
 )
 
 // maxSenders bounds the memory for senders. It is only ever reached by
@@ -62,7 +63,7 @@ func (n *Node) receive(data []byte, alone bool) {
 		return // a probe, or a bus that echoes
 	}
 	n.count.received.Add(1)
-	r := reader{b: body}
+	r := reader{msgread.Reader{Rest: body}}
 	switch h.kind {
 	case frameOp, frameRequest, frameCancel, frameFence:
 		if key, ok := n.track(&h, body); ok {
@@ -73,13 +74,13 @@ func (n *Node) receive(data []byte, alone bool) {
 	n.track(&h, body)
 	switch h.kind {
 	case frameMember:
-		r.err = n.members.Receive(body)
+		r.Err = n.members.Receive(body)
 	case frameSync:
-		if id := r.uint64(); r.err == nil {
+		if id := r.Uint64(); r.Err == nil {
 			n.reply(frameSynced, string(h.sender), id)
 		}
 	case frameSynced:
-		if id := r.uint64(); r.err == nil {
+		if id := r.Uint64(); r.Err == nil {
 			n.barriers.answered(id, string(h.sender))
 		}
 	case frameResponse:
@@ -87,11 +88,11 @@ func (n *Node) receive(data []byte, alone bool) {
 	case frameLog:
 		if n.keeps != nil {
 			n.in.log.Lock()
-			r.err = n.keeps.Receive(string(h.sender), body)
+			r.Err = n.keeps.Receive(string(h.sender), body)
 			n.in.log.Unlock()
 		}
 	}
-	if r.err != nil {
+	if r.Err != nil {
 		n.count.dropMalformed.Add(1)
 	}
 }
@@ -117,11 +118,11 @@ func (n *Node) track(h *header, body []byte) (uint32, bool) {
 	case pathNode:
 		n.gap(&s.node, h.pathSeq)
 	case pathNamespace:
-		r := reader{b: body}
-		r.record(1)
-		nsp := r.text()
+		r := reader{msgread.Reader{Rest: body}}
+		r.Record(1)
+		nsp := r.TextBytes()
 		last, ok := s.namespaces[string(nsp)]
-		if !ok && r.err == nil && len(s.namespaces) < maxElements {
+		if !ok && r.Err == nil && len(s.namespaces) < maxElements {
 			last = new(uint64)
 			s.namespaces[string(nsp)] = last
 		}

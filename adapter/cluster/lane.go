@@ -1,5 +1,7 @@
 package cluster
 
+import "github.com/socketeer-io/socketeer/internal/msgread"
+
 // item is a frame that waits for its namespace, in the sender's lane.
 type item struct {
 	h    header
@@ -28,9 +30,9 @@ func (n *Node) push(key uint32, h header, frame, body []byte, alone bool) {
 // refuseItem answers a request that is dropped.
 func (n *Node) refuseItem(h header, body []byte) {
 	if h.kind == frameRequest {
-		r := reader{b: body}
-		r.record(2)
-		if id := r.uint64(); r.err == nil {
+		r := reader{msgread.Reader{Rest: body}}
+		r.Record(2)
+		if id := r.Uint64(); r.Err == nil {
 			n.refuse(string(h.sender), id)
 		}
 	}
@@ -54,24 +56,24 @@ func (n *Node) handle(it item) {
 
 // carryOut carries out one message or request.
 func (n *Node) carryOut(it item) {
-	r := reader{b: it.body}
+	r := reader{msgread.Reader{Rest: it.body}}
 	switch it.h.kind {
 	case frameCancel:
-		if id := r.uint64(); r.err == nil {
+		if id := r.Uint64(); r.Err == nil {
 			n.answers.cancel(answerKey{string(it.h.sender), id})
 		}
 	case frameRequest:
 		n.handleRequest(string(it.h.sender), &r)
 	case frameFence:
 		if n.cfg.Log != nil && !n.onFence(it) {
-			r.fail()
+			r.Fail()
 		}
 	case frameOp:
-		extra := r.record(opFields)
-		nsp := r.text()
+		extra := r.Record(opFields)
+		nsp := r.TextBytes()
 		m := r.op()
 		pos := r.readPosition(extra)
-		if r.err != nil {
+		if r.Err != nil {
 			break
 		}
 		a := n.lookup(nsp)
@@ -79,7 +81,7 @@ func (n *Node) carryOut(it item) {
 			n.count.dropNamespace.Add(1)
 		}
 	}
-	if r.err != nil {
+	if r.Err != nil {
 		n.count.dropMalformed.Add(1)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/socketeer-io/socketeer/adapter"
 	"github.com/socketeer-io/socketeer/adapter/internal/peerlog"
+	"github.com/socketeer-io/socketeer/internal/msgread"
 )
 
 // DefaultLogBytes bounds what a node keeps of its own and of other nodes'
@@ -62,12 +63,12 @@ func (v *view) incarnations() []string {
 
 // decodeKept reads the body of a message that was kept.
 func decodeKept(body []byte) (*adapter.Message, error) {
-	r := reader{b: body}
-	extra := r.record(opFields)
-	r.text()
+	r := reader{msgread.Reader{Rest: body}}
+	extra := r.Record(opFields)
+	r.TextBytes()
 	m := r.op()
-	r.skip(extra)
-	return m, r.err
+	r.Skip(extra)
+	return m, r.Err
 }
 
 // drain returns when the messages of sender that have arrived so far have been
@@ -220,10 +221,10 @@ func (n *Node) handleOp(a *namespace, sender string, m *adapter.Message, pos uin
 // readPosition reads the position of a message that is kept; 0 if it is not.
 func (r *reader) readPosition(extra int) (pos uint64) {
 	if extra > 0 {
-		if pos = r.uint64(); r.err != nil {
+		if pos = r.Uint64(); r.Err != nil {
 			return 0
 		}
-		r.skip(extra - 1)
+		r.Skip(extra - 1)
 	}
 	return pos
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/tinylib/msgp/msgp"
 
 	"github.com/socketeer-io/socketeer/adapter"
+	"github.com/socketeer-io/socketeer/internal/msgread"
 )
 
 // requests are those this node waits for.
@@ -194,15 +195,15 @@ func (p *pending) signal() {
 
 // onResponse takes a response from the bus.
 func (n *Node) onResponse(from string, r *reader) {
-	r.record(2)
-	p := n.requests.find(r.uint64())
-	if p == nil || r.err != nil {
+	r.Record(2)
+	p := n.requests.find(r.Uint64())
+	if p == nil || r.Err != nil {
 		return // too late: the request has ended
 	}
-	size := len(r.b)
+	size := len(r.Rest)
 	resp, failed := r.response()
-	if r.err != nil {
-		p.fail(from, errBody)
+	if r.Err != nil {
+		p.fail(from, msgread.ErrMalformed)
 		return
 	}
 	if !p.push(from, resp, failed, size) {

@@ -8,6 +8,7 @@ import (
 	"github.com/tinylib/msgp/msgp"
 
 	"github.com/socketeer-io/socketeer/adapter"
+	"github.com/socketeer-io/socketeer/internal/msgread"
 )
 
 // SharedLog keeps what all nodes send in one order, outside of them: what
@@ -176,12 +177,12 @@ func (a *streamed) Missed(ctx context.Context, s *adapter.Session, offset string
 
 // decodeShared reads the body of a message that a SharedLog keeps.
 func decodeShared(body []byte) (nsp string, m *adapter.Message, fence uint64, err error) {
-	r := reader{b: body}
-	extra := r.record(opFields)
-	nsp = string(r.text())
+	r := reader{msgread.Reader{Rest: body}}
+	extra := r.Record(opFields)
+	nsp = r.Text()
 	m = r.op()
 	fence = r.readPosition(extra)
-	return nsp, m, fence, r.err
+	return nsp, m, fence, r.Err
 }
 
 // handleInOrder handles a frame when what is kept has come as far as its sender
@@ -196,28 +197,28 @@ func (n *Node) handleInOrder(it item) {
 
 // onFence takes a fence, in the order of what its sender sends.
 func (n *Node) onFence(it item) bool {
-	r := reader{b: it.body}
-	r.record(2)
-	nsp := string(r.text())
-	if fence := r.uint64(); r.err == nil {
+	r := reader{msgread.Reader{Rest: it.body}}
+	r.Record(2)
+	nsp := r.Text()
+	if fence := r.Uint64(); r.Err == nil {
 		n.cfg.Log.Passed(string(it.h.sender), nsp, fence)
 	}
-	return r.err == nil
+	return r.Err == nil
 }
 
 // at returns the place in the log that a frame comes after, 0 if it tells none.
 func (it *item) at() uint64 {
-	r := reader{b: it.body}
+	r := reader{msgread.Reader{Rest: it.body}}
 	switch it.h.kind {
 	case frameRequest:
-		r.record(3)
-		r.uint64()
-		r.int64()
+		r.Record(3)
+		r.Uint64()
+		r.Int64()
 	case frameOp:
 	default:
 		return 0
 	}
-	extra := r.record(opFields)
-	r.skip(opFields)
+	extra := r.Record(opFields)
+	r.Skip(opFields)
 	return r.readPosition(extra)
 }

@@ -1,6 +1,7 @@
 package jslog
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -14,6 +15,7 @@ import (
 	"github.com/tinylib/msgp/msgp"
 
 	"github.com/socketeer-io/socketeer/adapter"
+	"github.com/socketeer-io/socketeer/internal/msgread"
 )
 
 // codeWrongSequence is the error of a write that expected another last message.
@@ -22,8 +24,6 @@ const codeWrongSequence = 10071
 const (
 	sessionVersion = 1
 	sessionFields  = 8
-	// maxRooms bounds the rooms of a session.
-	maxRooms = 1 << 16
 )
 
 var errSession = errors.New("socketeer: malformed session")
@@ -60,43 +60,11 @@ func decodeSaved(b []byte) (*saved, error) {
 	if len(b) == 0 || b[0] != sessionVersion {
 		return nil, errSession
 	}
-	fields, b, err := msgp.ReadArrayHeaderBytes(b[1:])
-	if err != nil || fields < sessionFields {
-		return nil, errSession
-	}
-	v := &saved{}
-	var retain int64
-	var rooms uint32
-	text := func(s *string) {
-		if err == nil {
-			*s, b, err = msgp.ReadStringBytes(b)
-		}
-	}
-	text(&v.node)
-	text(&v.nsp)
-	if err == nil {
-		retain, b, err = msgp.ReadInt64Bytes(b)
-	}
-	v.retain = time.Duration(retain)
-	text(&v.session.SID)
-	text(&v.session.PID)
-	if err == nil {
-		rooms, b, err = msgp.ReadArrayHeaderBytes(b)
-	}
-	if err != nil || rooms > maxRooms || int(rooms) > len(b) {
-		return nil, errSession
-	}
-	v.session.Rooms = make([]string, rooms)
-	for i := range v.session.Rooms {
-		text(&v.session.Rooms[i])
-	}
-	if err == nil {
-		v.session.Data, b, err = msgp.ReadBytesBytes(b, nil)
-	}
-	if err == nil {
-		v.session.Live, _, err = msgp.ReadBoolBytes(b)
-	}
-	if err != nil {
+	r := msgread.Reader{Rest: b[1:]}
+	r.Record(sessionFields) // what a later version adds is behind all that is read
+	v := &saved{node: r.Text(), nsp: r.Text(), retain: time.Duration(r.Int64())}
+	v.session = adapter.Session{SID: r.Text(), PID: r.Text(), Rooms: r.Texts(), Data: bytes.Clone(r.Blob()), Live: r.Bool()}
+	if r.Err != nil {
 		return nil, errSession
 	}
 	return v, nil
@@ -110,7 +78,7 @@ func (l *Log) subject(nsp, pid string) string {
 
 // SaveSession keeps a session of a namespace for as long as Retain says.
 func (l *Log) SaveSession(ctx context.Context, nsp string, retain time.Duration, s *adapter.Session) error {
-	if len(s.Rooms) > maxRooms {
+	if len(s.Rooms) > msgread.MaxElements {
 		return fmt.Errorf("socketeer: save session: %d rooms", len(s.Rooms))
 	}
 	value := appendSaved(nil, &saved{node: l.cfg.Self, nsp: nsp, retain: retain, session: *s})

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/tinylib/msgp/msgp"
+
+	"github.com/socketeer-io/socketeer/internal/msgread"
 )
 
 const (
@@ -128,11 +130,11 @@ func (l *Log) one(ctx context.Context, to string, frame func(id uint64) []byte) 
 
 // answered takes an answer.
 func (l *Log) answered(from string, r *reader) {
-	id := r.uint64()
+	id := r.Uint64()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if a := l.asks[id]; r.err == nil && a != nil && a.waiting[from] {
-		a.answers[from] = r.b
+	if a := l.asks[id]; r.Err == nil && a != nil && a.waiting[from] {
+		a.answers[from] = r.Rest
 		a.remove(from)
 		notify(a.change)
 	}
@@ -141,10 +143,10 @@ func (l *Log) answered(from string, r *reader) {
 // Receive takes a frame from a peer. It does not block; it keeps parts of
 // frame.
 func (l *Log) Receive(from string, frame []byte) error {
-	r := reader{b: frame}
+	r := reader{msgread.Reader{Rest: frame}}
 	kind, fields := r.head()
-	if r.err != nil {
-		return r.err
+	if r.Err != nil {
+		return r.Err
 	}
 	l.mu.Lock()
 	delete(l.suspect, from)
@@ -179,14 +181,14 @@ func (l *Log) Receive(from string, frame []byte) error {
 	if reply != nil {
 		return l.cfg.Send(from, reply)
 	}
-	return r.err
+	return r.Err
 }
 
 // onAsk tells what is held of a namespace. Of its own messages a node tells
 // those that it has sent.
 func (l *Log) onAsk(r *reader) []byte {
-	id, nsp := r.uint64(), r.text()
-	if r.err != nil {
+	id, nsp := r.Uint64(), r.Text()
+	if r.Err != nil {
 		return nil
 	}
 	l.sending.Lock()
@@ -224,9 +226,9 @@ func (l *Log) onAsk(r *reader) []byte {
 
 // onRead returns a part of what is asked for, or nothing if it is not here.
 func (l *Log) onRead(r *reader) []byte {
-	id, nsp, sender, from, to := r.uint64(), r.text(), r.text(), r.uint64(), r.uint64()
-	if r.err != nil || from == 0 || to < from {
-		r.fail()
+	id, nsp, sender, from, to := r.Uint64(), r.Text(), r.Text(), r.Uint64(), r.Uint64()
+	if r.Err != nil || from == 0 || to < from {
+		r.Fail()
 		return nil
 	}
 	l.mu.Lock()

@@ -220,10 +220,10 @@ func (l *Log) frame(k *link) []byte {
 
 // acked takes an acknowledgement. With mu held.
 func (l *Log) acked(from string, r *reader, extra int) {
-	epoch, number, missing := r.uint64(), r.uint64(), r.bool()
-	r.skip(extra)
+	epoch, number, missing := r.Uint64(), r.Uint64(), r.Bool()
+	r.Skip(extra)
 	k := l.links[from]
-	if r.err != nil || k == nil || k.epoch != epoch {
+	if r.Err != nil || k == nil || k.epoch != epoch {
 		return
 	}
 	if k.broken {
@@ -270,7 +270,7 @@ type incoming struct {
 
 // batch takes a batch and returns the acknowledgement.
 func (l *Log) takeBatch(from string, r *reader, extra int) []byte {
-	epoch, first, synced := r.uint64(), r.uint64(), r.bool()
+	epoch, first, synced := r.Uint64(), r.Uint64(), r.Bool()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	in := l.in[from]
@@ -298,9 +298,9 @@ func (l *Log) takeBatch(from string, r *reader, extra int) []byte {
 				l.putSession(s)
 			}
 		})
-		r.skip(extra)
+		r.Skip(extra)
 	}
-	if r.err != nil {
+	if r.Err != nil {
 		return nil
 	}
 	b := appendHead(nil, 3, typeAck)

@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"github.com/tinylib/msgp/msgp"
+
+	"github.com/socketeer-io/socketeer/internal/msgread"
 )
 
 // fill reads what this node lacks of a sender's messages after from up to to,
@@ -91,15 +93,15 @@ func (l *Log) chunk(node, nsp, sender string, from, to uint64) ([]*message, erro
 	if err != nil {
 		return nil, err
 	}
-	r := reader{b: b}
+	r := reader{msgread.Reader{Rest: b}}
 	var part []*message
 	r.records(func(m *message, _ *saved) {
 		if m == nil || m.sender != sender || m.entry.nsp != nsp || m.entry.pos > to ||
 			m.entry.pos < from || len(part) > 0 && m.entry.pos != part[len(part)-1].entry.pos+1 {
-			r.fail()
+			r.Fail()
 			return
 		}
 		part = append(part, m)
 	})
-	return part, r.err
+	return part, r.Err
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/tinylib/msgp/msgp"
 
 	"github.com/socketeer-io/socketeer/adapter"
+	"github.com/socketeer-io/socketeer/internal/msgread"
 )
 
 // held is what a node told of a sender's log.
@@ -76,8 +77,8 @@ func (l *Log) look(sp *space, vectors []vector) (*missing, error) {
 func (l *Log) attested(answers map[string][]byte, silent []string) bool {
 	synced := map[string]bool{}
 	for _, b := range answers {
-		r := reader{b: b}
-		for _, p := range r.texts() {
+		r := reader{msgread.Reader{Rest: b}}
+		for _, p := range r.Texts() {
 			synced[p] = true
 		}
 	}
@@ -95,22 +96,22 @@ func (l *Log) attested(answers map[string][]byte, silent []string) bool {
 func (l *Log) gather(sp *space, answers map[string][]byte) (map[string][]held, error) {
 	logs := map[string][]held{}
 	for node, b := range answers {
-		r := reader{b: b}
-		r.texts()
-		for range r.array() {
-			extra := r.want(r.array(), 3)
-			sender := r.text()
-			h := held{node: node, first: r.uint64(), last: r.uint64()}
-			r.skip(extra)
+		r := reader{msgread.Reader{Rest: b}}
+		r.Texts()
+		for range r.Array() {
+			extra := r.want(r.Array(), 3)
+			sender := r.Text()
+			h := held{node: node, first: r.Uint64(), last: r.Uint64()}
+			r.Skip(extra)
 			if len(sender) < tagLen {
-				r.fail()
+				r.Fail()
 			}
-			if r.err == nil {
+			if r.Err == nil {
 				logs[sender] = append(logs[sender], h)
 			}
 		}
-		if r.err != nil {
-			return nil, r.err
+		if r.Err != nil {
+			return nil, r.Err
 		}
 	}
 	l.mu.Lock()

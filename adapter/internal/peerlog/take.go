@@ -9,6 +9,7 @@ import (
 	"github.com/tinylib/msgp/msgp"
 
 	"github.com/socketeer-io/socketeer/adapter"
+	"github.com/socketeer-io/socketeer/internal/msgread"
 )
 
 // saving is a session on its way to the replicas.
@@ -95,11 +96,11 @@ func (l *Log) TakeSession(ctx context.Context, nsp, pid string) (*adapter.Sessio
 
 // readRecord reads what appendRecord wrote.
 func readRecord(b []byte) (*adapter.Session, error) {
-	r := reader{b: b}
-	extra := r.want(r.array(), 4)
-	s := &adapter.Session{SID: r.text(), Rooms: r.texts(), Data: r.blob(), Live: r.bool()}
-	r.skip(extra)
-	return s, r.err
+	r := reader{msgread.Reader{Rest: b}}
+	extra := r.Record(4)
+	s := &adapter.Session{SID: r.Text(), Rooms: r.Texts(), Data: r.Blob(), Live: r.Bool()}
+	r.Skip(extra)
+	return s, r.Err
 }
 
 // place is where the newest version of a session is.
@@ -150,12 +151,12 @@ func (l *Log) findAndClaim(all []*passenger[*saved]) (peers []string) {
 	}
 	l.mu.Unlock()
 	for node, b := range answers {
-		r := reader{b: b}
-		n := r.array()
+		r := reader{msgread.Reader{Rest: b}}
+		n := r.Array()
 		for i := range min(n, len(all)) {
-			extra := r.want(r.array(), 2)
-			places[i].offer(r.uint64(), r.bool(), node)
-			r.skip(extra)
+			extra := r.want(r.Array(), 2)
+			places[i].offer(r.Uint64(), r.Bool(), node)
+			r.Skip(extra)
 		}
 	}
 	claims, keys := map[string][]int{}, map[string]bool{}
@@ -229,7 +230,7 @@ func (l *Log) claim(node string, list []int, places []place, all []*passenger[*s
 		}
 		return b
 	})
-	r := reader{b: b, err: err}
+	r := reader{msgread.Reader{Rest: b, Err: err}}
 	granted := map[string]*saved{}
 	r.records(func(_ *message, s *saved) {
 		if s != nil {
@@ -240,7 +241,7 @@ func (l *Log) claim(node string, list []int, places []place, all []*passenger[*s
 	defer l.mu.Unlock()
 	for _, i := range list {
 		if all[i].result = granted[all[i].key]; all[i].result == nil {
-			all[i].err = r.err
+			all[i].err = r.Err
 			continue
 		}
 		l.sessions.put(all[i].result.taken())
@@ -280,8 +281,8 @@ func (l *Log) tell(peers []string, all []*passenger[*saved]) {
 }
 
 func (l *Log) onFind(r *reader) []byte {
-	id, keys := r.uint64(), r.texts()
-	if r.err != nil {
+	id, keys := r.Uint64(), r.Texts()
+	if r.Err != nil {
 		return nil
 	}
 	l.mu.Lock()
@@ -296,16 +297,16 @@ func (l *Log) onFind(r *reader) []byte {
 }
 
 func (l *Log) onClaim(r *reader) []byte {
-	id := r.uint64()
-	n := r.array()
+	id := r.Uint64()
+	n := r.Array()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	granted, list := 0, []byte(nil)
 	for range n {
-		extra := r.want(r.array(), 2)
-		key, version := r.text(), r.uint64()
-		r.skip(extra)
-		if r.err != nil {
+		extra := r.want(r.Array(), 2)
+		key, version := r.Text(), r.Uint64()
+		r.Skip(extra)
+		if r.Err != nil {
 			return nil
 		}
 		if s := l.grant(key, version); s != nil {

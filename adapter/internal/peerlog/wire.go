@@ -1,10 +1,11 @@
 package peerlog
 
 import (
-	"errors"
 	"time"
 
 	"github.com/tinylib/msgp/msgp"
+
+	"github.com/socketeer-io/socketeer/internal/msgread"
 )
 
 // Frames are msgpack arrays that begin with their type. A receiver ignores
@@ -31,12 +32,10 @@ const (
 
 const (
 	// maxElements bounds every list of a frame.
-	maxElements = 1 << 16
+	maxElements = msgread.MaxElements
 	// maxAge bounds ages.
 	maxAge = 24 * time.Hour
 )
-
-var errFrame = errors.New("socketeer: malformed log frame")
 
 func appendHead(b []byte, fields int, kind uint64) []byte {
 	return msgp.AppendUint64(msgp.AppendArrayHeader(b, uint32(fields+1)), kind)
@@ -85,127 +84,30 @@ type message struct {
 	entry  *entry
 }
 
-// reader reads the elements of a frame. The first error sticks and every later
-// read returns zero.
-type reader struct {
-	b   []byte
-	err error
-}
-
-func (r *reader) fail() { r.b, r.err = nil, errFrame }
-
-// array reads an array header. Every element takes at least a byte, so a
-// claimed length beyond the rest of the frame is refused before anything is
-// allocated for it.
-func (r *reader) array() int {
-	if r.err != nil {
-		return 0
-	}
-	n, rest, err := msgp.ReadArrayHeaderBytes(r.b)
-	if err != nil || int(n) > maxElements || int(n) > len(rest) {
-		r.fail()
-		return 0
-	}
-	r.b = rest
-	return int(n)
-}
+// reader reads frames.
+type reader struct{ msgread.Reader }
 
 // head reads the header of a frame or record and its type.
 func (r *reader) head() (kind uint64, fields int) {
-	n := r.array()
-	if r.err == nil && n == 0 {
-		r.fail()
+	n := r.Array()
+	if r.Err == nil && n == 0 {
+		r.Fail()
 	}
-	return r.uint64(), n - 1
+	return r.Uint64(), n - 1
 }
 
 // want fails if there are less than known elements, and returns how many there
 // are beyond those.
 func (r *reader) want(fields, known int) (extra int) {
 	if fields < known {
-		r.fail()
+		r.Fail()
 	}
 	return max(0, fields-known)
 }
 
-func (r *reader) skip(n int) {
-	for range n {
-		if r.err != nil {
-			return
-		}
-		if r.b, r.err = msgp.Skip(r.b); r.err != nil {
-			r.fail()
-		}
-	}
-}
-
-func (r *reader) uint64() (v uint64) {
-	if r.err == nil {
-		if v, r.b, r.err = msgp.ReadUint64Bytes(r.b); r.err != nil {
-			r.fail()
-		}
-	}
-	return v
-}
-
-func (r *reader) int64() (v int64) {
-	if r.err == nil {
-		if v, r.b, r.err = msgp.ReadInt64Bytes(r.b); r.err != nil {
-			r.fail()
-		}
-	}
-	return v
-}
-
-func (r *reader) bool() (v bool) {
-	if r.err == nil {
-		if v, r.b, r.err = msgp.ReadBoolBytes(r.b); r.err != nil {
-			r.fail()
-		}
-	}
-	return v
-}
-
-func (r *reader) text() string {
-	if r.err != nil {
-		return ""
-	}
-	var v []byte
-	if v, r.b, r.err = msgp.ReadStringZC(r.b); r.err != nil {
-		r.fail()
-		return ""
-	}
-	return string(v)
-}
-
-// blob returns bytes aliasing the frame; nil when there is nil, or nothing.
-func (r *reader) blob() (v []byte) {
-	if r.err != nil {
-		return nil
-	}
-	if msgp.IsNil(r.b) {
-		r.b, r.err = msgp.ReadNilBytes(r.b)
-		return nil
-	}
-	if v, r.b, r.err = msgp.ReadBytesZC(r.b); r.err != nil {
-		r.fail()
-		return nil
-	}
-	return v[:len(v):len(v)]
-}
-
-func (r *reader) texts() []string {
-	n := r.array()
-	list := make([]string, 0, n)
-	for range n {
-		list = append(list, r.text())
-	}
-	return list
-}
-
 // duration reads milliseconds.
 func (r *reader) duration() time.Duration {
-	return time.Duration(min(max(r.int64(), 0), maxAge.Milliseconds())) * time.Millisecond
+	return time.Duration(min(max(r.Int64(), 0), maxAge.Milliseconds())) * time.Millisecond
 }
 
 // moment reads an age.
@@ -214,26 +116,26 @@ func (r *reader) moment() time.Time { return time.Now().Add(-r.duration()) }
 // records calls each for every record, with the one of the two that it is; with
 // none if its kind is unknown.
 func (r *reader) records(each func(m *message, s *saved)) {
-	for range r.array() {
+	for range r.Array() {
 		kind, fields := r.head()
 		var m *message
 		var s *saved
 		switch kind {
 		case recordMessage:
 			fields = r.want(fields, 7)
-			m = &message{entry: &entry{nsp: r.text()}}
-			m.sender = r.text()
-			m.entry.pos, m.entry.stamp, m.entry.at = r.uint64(), r.int64(), r.moment()
-			m.lost, m.entry.body = r.uint64(), r.blob()
+			m = &message{entry: &entry{nsp: r.Text()}}
+			m.sender = r.Text()
+			m.entry.pos, m.entry.stamp, m.entry.at = r.Uint64(), r.Int64(), r.moment()
+			m.lost, m.entry.body = r.Uint64(), r.Blob()
 			if m.entry.pos == 0 || len(m.sender) < tagLen {
-				r.fail()
+				r.Fail()
 			}
 		case recordSession:
 			fields = r.want(fields, 6)
-			s = &saved{key: r.text(), version: r.uint64(), owner: r.text(), at: r.moment(), life: r.duration(), record: r.blob()}
+			s = &saved{key: r.Text(), version: r.Uint64(), owner: r.Text(), at: r.moment(), life: r.duration(), record: r.Blob()}
 		}
-		r.skip(fields)
-		if r.err != nil {
+		r.Skip(fields)
+		if r.Err != nil {
 			return
 		}
 		each(m, s)
