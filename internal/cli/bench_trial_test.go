@@ -80,6 +80,12 @@ func TestBenchDeploy(t *testing.T) {
 		if fmt.Sprint(d.Servers) != nodes || d.Kill != (how == "--kill") || d.Fallen == 0 || d.Delivered == 0 {
 			t.Errorf("%s: %+v", how, d)
 		}
+		if l := r.Load; r.Memory == nil || r.Memory.AfterKiB <= 0 || l.Server == nil || l.Server.PerMessageMicros <= 0 {
+			t.Errorf("%s: nothing of the servers: memory %+v, CPU %+v", how, r.Memory, l.Server)
+		}
+		if !strings.Contains(stderr, "| server ") {
+			t.Errorf("%s: progress says nothing of the servers: %q", how, stderr)
+		}
 		if fmt.Sprint(strings.Count(stderr, "replaced server")) != nodes {
 			t.Errorf("%s: progress %q", how, stderr)
 		}

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// processes are the servers a run looks at, from outside.
+// processes are some that a run looks at, from outside.
 type processes []int
 
 // cpu returns the CPU time the processes have used since they started.

@@ -27,7 +27,7 @@ type Report struct {
 	Processes int `json:"processes,omitempty"`
 
 	Accept Accept  `json:"accept"`
-	Memory *Memory `json:"memory,omitempty"` // with Config.PIDs
+	Memory *Memory `json:"memory,omitempty"` // with Config.PIDs or Servers
 	Hold   *Hold   `json:"hold,omitempty"`   // in Idle, with a duration
 	Load   *Load   `json:"load,omitempty"`   // in the modes with a load
 
@@ -53,7 +53,7 @@ type Accept struct {
 type Memory struct {
 	BeforeKiB        int64   `json:"before_kib"`         // before the first connection
 	ConnectedKiB     int64   `json:"connected_kib"`      // all set up; in Idle after Config.Settle
-	AfterKiB         int64   `json:"after_kib"`          // at the end, still connected
+	AfterKiB         int64   `json:"after_kib"`          // at the end, still connected; in Deploy of the servers there are then
 	PerConnectionKiB float64 `json:"per_connection_kib"` // (connected - before) / connections
 }
 
@@ -86,7 +86,7 @@ type Load struct {
 	Server    *CPU    `json:"server_cpu,omitempty"`
 	Generator CPU     `json:"generator_cpu"`
 	// OtherCores is what everything else on the machine took meanwhile, with
-	// Config.PIDs. Unless it is near 0, the figures say little.
+	// Config.PIDs or Servers. Unless it is near 0, the figures say little.
 	OtherCores float64  `json:"other_cores"`
 	Series     []Second `json:"series"`
 }

@@ -22,11 +22,11 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	servers := processes(cfg.PIDs)
+	servers := newServers(&cfg)
 	if _, err := servers.rss(); err != nil {
 		return nil, err
 	}
-	if err := servers.fit(cfg.sockets()); err != nil {
+	if err := servers.running().fit(cfg.sockets()); err != nil {
 		return nil, err
 	}
 	processes, err := cfg.processes()
@@ -89,7 +89,7 @@ func (r *run) close() {
 type run struct {
 	cfg     *Config
 	clock   clock
-	servers processes
+	servers *servers
 	began   int64
 
 	// either: the connections are this process's own, or those of others
@@ -141,7 +141,7 @@ func (r *run) do(ctx context.Context) (*Report, error) {
 }
 
 func (r *run) phases(ctx context.Context) error {
-	if len(r.servers) > 0 {
+	if r.servers.known() {
 		before, err := r.servers.rss()
 		if err != nil {
 			return err
@@ -318,7 +318,7 @@ func (r *run) measured(from, to mark) {
 // otherCores returns what neither the servers nor the generator took; 0 when
 // the servers' processes are not known.
 func (r *run) otherCores(from, to mark, seconds float64) float64 {
-	if len(r.servers) == 0 {
+	if !r.servers.known() {
 		return 0
 	}
 	rest := (to.all - from.all) - (to.server - from.server) - (to.own - from.own)
@@ -326,7 +326,7 @@ func (r *run) otherCores(from, to mark, seconds float64) float64 {
 }
 
 func (r *run) serverCPU(from, to mark, seconds float64, messages uint64) *CPU {
-	if len(r.servers) == 0 {
+	if !r.servers.known() {
 		return nil
 	}
 	c := newCPU(to.server-from.server, seconds, messages)

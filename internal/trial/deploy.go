@@ -66,7 +66,7 @@ func Deploy(ctx context.Context, s Setup, o DeployOptions) (*loadgen.Report, err
 	defer servers.Close()
 	r := &rollout{setup: s, opts: o, servers: servers}
 	report, err := loadgen.Run(ctx, loadgen.Config{
-		Addrs: servers.Addrs(), Mode: loadgen.Deploy, Conns: o.Conns, Room: o.Room, Rate: o.Deliveries,
+		Addrs: servers.Addrs(), Servers: servers.Processes, Mode: loadgen.Deploy, Conns: o.Conns, Room: o.Room, Rate: o.Deliveries,
 		Payload: s.Payload, Polling: o.Polling, Recover: o.Recover, Warmup: s.Warmup, Processes: 1,
 		Duration: o.length(), Drain: stragglers,
 		During:   r.run,
