@@ -20,8 +20,9 @@ one cannot be connected to, or answers 503.
 
 Printed are the share of the messages that arrived, of all there would have
 been had nobody been away; the gaps, from the loss of a connection until the
-client was back in its room; of those, what the last attempt took; and how many
-were connected at the end.`
+client was back in its room; of those, what the last attempt took; how many
+were connected at the end; and the servers' CPU time and memory, with what new
+ones take to start.`
 
 // newBenchDeployCommand returns the command that replaces servers under load.
 func newBenchDeployCommand() *cobra.Command {
@@ -78,6 +79,7 @@ func newBenchDeployCommand() *cobra.Command {
 	f.DurationVar(&s.Warmup, "warmup", time.Second, "load before the measured time")
 	f.IntVar(&s.Payload, "payload", 64, "bytes of data in a message")
 	serverFlags(f, &s)
+	f.IntSliceVar(&o.PIDs, "pid", nil, "processes that the servers need besides, such as a Redis, PID[,PID...]: their CPU time and memory count, too")
 	f.BoolVar(&asJSON, "json", false, "print the report as JSON")
 	f.StringVar(&page, "html", "", "write the report as a page to this file, too")
 	return cmd

@@ -92,6 +92,15 @@ func TestBenchDeploy(t *testing.T) {
 	}
 }
 
+// Processes beside the servers are read, too: one that is not there is an error.
+func TestBenchDeployReadsOthers(t *testing.T) {
+	t.Setenv(asCommand, "1")
+	status, _, stderr := run(t, "bench", "deploy", "--nodes", "1", "--pid", "1073741824")
+	if status == 0 || !strings.Contains(stderr, "no process 1073741824 to measure") {
+		t.Errorf("status %d, stderr %q", status, stderr)
+	}
+}
+
 // With recovery on, clients miss nothing of what is sent while nodes are
 // drained and replaced, and each attempt to come back succeeds.
 func TestBenchDeployRecovers(t *testing.T) {

@@ -166,9 +166,9 @@ type Config struct {
 	// PIDs are the server processes whose CPU time and memory are read;
 	// they must run on this machine. Default none: nothing is read.
 	PIDs []int
-	// Servers takes the place of PIDs when servers are replaced: it returns the
-	// processes that run now, and the CPU time that those which have ended had
-	// taken. It is called several times a second, by several goroutines.
+	// Servers returns further ones when servers are replaced: those that run
+	// now, and the CPU time that those which have ended had taken. It is called
+	// several times a second, by several goroutines.
 	Servers func() (pids []int, ended time.Duration) `json:"-"`
 	// Progress, when set, is called about once a second, from one goroutine.
 	Progress func(Progress) `json:"-"`
@@ -284,9 +284,6 @@ func (c Config) validate() error {
 	}
 	if c.Processes > 1 && len(c.Worker) == 0 {
 		return fmt.Errorf("socketeer: %d processes for the load, and no command to start them by", c.Processes)
-	}
-	if c.Servers != nil && len(c.PIDs) > 0 {
-		return errors.New("socketeer: the servers' processes are given twice: once and for all, and as those of each moment")
 	}
 	if c.Loops > c.Conns {
 		return fmt.Errorf("socketeer: %d event loops for %d connections", c.Loops, c.Conns)

@@ -5,43 +5,44 @@ import (
 	"time"
 )
 
-// servers are the processes whose CPU time and memory a run reads: the same
-// ones all the time, or those there are at each moment. Several goroutines may
-// ask at once.
+// servers are the processes whose CPU time and memory a run reads: some that
+// stay, and those there are at each moment. Several goroutines may ask at once.
 type servers struct {
-	fixed processes
-	now   func() (pids []int, ended time.Duration) // nil: fixed
+	stay processes
+	now  func() (pids []int, ended time.Duration) // nil: there are no others
 
 	mu   sync.Mutex
-	last map[int]time.Duration // guarded by mu: what each of those that run had used when last seen
+	last map[int]time.Duration // guarded by mu: what each of the others had used when last seen
 }
 
 func newServers(c *Config) *servers {
-	return &servers{fixed: c.PIDs, now: c.Servers, last: make(map[int]time.Duration)}
+	return &servers{stay: c.PIDs, now: c.Servers, last: make(map[int]time.Duration)}
 }
 
 // known reports whether there is anything to read.
-func (s *servers) known() bool { return s.now != nil || len(s.fixed) > 0 }
+func (s *servers) known() bool { return s.now != nil || len(s.stay) > 0 }
 
 // running are the processes there are.
 func (s *servers) running() processes {
 	if s.now == nil {
-		return s.fixed
+		return s.stay
 	}
 	pids, _ := s.now()
-	return pids
+	return append(pids, s.stay...)
 }
 
 // cpu returns the CPU time of the servers since they started, that of servers
 // which have ended and were replaced included. It never goes back: a process
 // that has ended, and is not known to have, counts what it had when last seen.
 func (s *servers) cpu() (time.Duration, error) {
-	if s.now == nil {
-		return s.fixed.cpu()
+	sum, err := s.stay.cpu()
+	if err != nil || s.now == nil {
+		return sum, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	pids, sum := s.now()
+	pids, ended := s.now()
+	sum += ended
 	seen := make(map[int]time.Duration, len(pids))
 	for _, pid := range pids {
 		used, err := processes{pid}.cpu()
@@ -57,11 +58,12 @@ func (s *servers) cpu() (time.Duration, error) {
 
 // rss returns the memory of the servers there are, in KiB.
 func (s *servers) rss() (int64, error) {
-	if s.now == nil {
-		return s.fixed.rss()
+	sum, err := s.stay.rss()
+	if err != nil || s.now == nil {
+		return sum, err
 	}
-	var sum int64
-	for _, pid := range s.running() {
+	pids, _ := s.now()
+	for _, pid := range pids {
 		if kib, err := rss(pid); err == nil { // else it is ending
 			sum += kib
 		}

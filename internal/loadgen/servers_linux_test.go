@@ -71,8 +71,8 @@ func TestDeployReadsServers(t *testing.T) {
 	if all := strings.Join(lines, "\n"); !strings.Contains(all, "| server ") {
 		t.Error(all)
 	}
-	cfg.PIDs = []int{os.Getpid()}
-	if _, err := loadgen.Run(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "given twice") {
+	cfg.PIDs = []int{1 << 30}
+	if _, err := loadgen.Run(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "no process 1073741824") {
 		t.Errorf("got %v", err)
 	}
 }

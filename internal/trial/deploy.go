@@ -34,6 +34,9 @@ type DeployOptions struct {
 	// Recover makes clients ask for the session they had, and this binary's
 	// nodes keep them.
 	Recover bool
+	// PIDs are processes that the servers need besides, such as a Redis: their
+	// CPU time and memory count as the servers'.
+	PIDs []int
 	// Polling is the share of the connections on HTTP long-polling.
 	Polling float64
 }
@@ -66,7 +69,7 @@ func Deploy(ctx context.Context, s Setup, o DeployOptions) (*loadgen.Report, err
 	defer servers.Close()
 	r := &rollout{setup: s, opts: o, servers: servers}
 	report, err := loadgen.Run(ctx, loadgen.Config{
-		Addrs: servers.Addrs(), Servers: servers.Processes, Mode: loadgen.Deploy, Conns: o.Conns, Room: o.Room, Rate: o.Deliveries,
+		Addrs: servers.Addrs(), PIDs: o.PIDs, Servers: servers.Processes, Mode: loadgen.Deploy, Conns: o.Conns, Room: o.Room, Rate: o.Deliveries,
 		Payload: s.Payload, Polling: o.Polling, Recover: o.Recover, Warmup: s.Warmup, Processes: 1,
 		Duration: o.length(), Drain: stragglers,
 		During:   r.run,
