@@ -2,6 +2,7 @@ package loadgen
 
 import (
 	"context"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -48,12 +49,14 @@ func (r *run) deployment(t tally) *Deployment {
 	}
 	d.Gap, d.Reconnect = latencyOf(gaps), latencyOf(attempts)
 	d.Worst = 100
+	var got []int
 	for _, l := range r.loops {
 		for i := range l.conns {
 			c := &l.conns[i]
 			if c.state == ready {
 				d.Back++
 			}
+			got = append(got, int(c.comeback.got))
 			all := sent[c.tag]
 			if c.comeback.got >= all {
 				d.Whole++
@@ -62,6 +65,8 @@ func (r *run) deployment(t tally) *Deployment {
 			d.Worst = min(d.Worst, 100*float64(c.comeback.got)/float64(all))
 		}
 	}
+	slices.Sort(got)
+	d.Histogram = ranges(got, (got[len(got)-1]-got[0])/20+1)
 	d.BackPercent = 100 * float64(d.Back) / float64(r.cfg.Conns)
 	return d
 }

@@ -102,6 +102,13 @@ func TestDeploy(t *testing.T) {
 	if d.Expected == 0 || d.Delivered == 0 || d.Delivered >= d.Expected || d.Worst >= 100 || d.Percent <= d.Worst {
 		t.Errorf("delivered %d of %d, worst %g%%", d.Delivered, d.Expected, d.Worst)
 	}
+	clients := 0
+	for _, h := range d.Histogram {
+		clients += h.Clients
+	}
+	if n := len(d.Histogram); n < 2 || n > 21 || clients != cfg.Conns || d.Histogram[0].From >= d.Histogram[n-1].From {
+		t.Errorf("%d clients in %+v", clients, d.Histogram)
+	}
 	var table strings.Builder
 	if err := r.WriteTable(&table); err != nil {
 		t.Fatal(err)

@@ -22,3 +22,18 @@ func ServersCPU(now func() ([]int, time.Duration)) func() time.Duration {
 		return used
 	}
 }
+
+// ThinCourse returns the steps that are left of a course of n moments, one each
+// 100 ms, and the time until the next.
+func ThinCourse(n int) (steps []Second, next time.Duration) {
+	c := newCourse(mark{}, 0)
+	for i := range n {
+		now := int64(i+1) * int64(shortStep)
+		if !c.due(now) {
+			continue
+		}
+		c.moments = append(c.moments, moment{at: now, there: i + 1, arrived: i + 1})
+		c.thin()
+	}
+	return c.series(func(s *Second) *int { return &s.Conns }), time.Duration(c.step)
+}

@@ -29,7 +29,10 @@ type Report struct {
 	Accept Accept  `json:"accept"`
 	Memory *Memory `json:"memory,omitempty"` // with Config.PIDs or Servers
 	Hold   *Hold   `json:"hold,omitempty"`   // in Idle, with a duration
-	Load   *Load   `json:"load,omitempty"`   // in the modes with a load
+	// Series is the course of Idle, from when the first connection was opened
+	// until the end: 10 steps a second, fewer in a run of more than a minute.
+	Series []Second `json:"series,omitempty"`
+	Load   *Load    `json:"load,omitempty"` // in the modes with a load
 
 	Storm   *Reconnection `json:"storm,omitempty"`   // in Storm
 	Drops   *Delivery     `json:"drops,omitempty"`   // in Drops
@@ -109,12 +112,15 @@ type CPU struct {
 	PerMessageMicros float64 `json:"per_message_us,omitempty"`
 }
 
-// Second is one step of a run's course: a second of a load, less of a storm.
+// Second is one step of a run's course: a second of a load, less of a storm and
+// of connections that do nothing.
 type Second struct {
-	At             float64 `json:"at_seconds"`     // its end, since the load began, warm-up included; in Storm since the cut
-	PerSecond      float64 `json:"per_second"`     // messages; in Storm connections that came back
-	Back           int     `json:"back,omitempty"` // in Storm: connections that are back
-	P50            float64 `json:"p50_ms"`         // 0 during the warm-up and in Storm, as is P99
+	At             float64 `json:"at_seconds"`            // its end, since the load began, warm-up included; in Storm since the cut
+	PerSecond      float64 `json:"per_second"`            // messages; in Storm connections that came back, in Idle those accepted
+	Conns          int     `json:"connections,omitempty"` // in Idle: connections there are
+	Back           int     `json:"back,omitempty"`        // in Storm: connections that are back
+	Away           int     `json:"away,omitempty"`        // in Drops and Deploy: connections that are not there
+	P50            float64 `json:"p50_ms"`                // 0 during the warm-up and in Storm and Idle, as is P99
 	P99            float64 `json:"p99_ms"`
 	ServerCores    float64 `json:"server_cores,omitempty"`
 	ServerKiB      int64   `json:"server_kib,omitempty"`

@@ -359,6 +359,10 @@ func (r *run) finish() {
 		r.allLatencies()
 		s.Return = latencyOf(r.watch.total)
 	}
+	if r.watch.idle != nil {
+		r.watch.idle.idle(r, true)
+		r.report.Series = r.watch.idle.series(func(s *Second) *int { return &s.Conns })
+	}
 	l := r.report.Load
 	if l == nil {
 		return
@@ -439,6 +443,7 @@ type watch struct {
 	// owned by the watching goroutine, then by whoever stopped it
 	last   mark
 	series []Second
+	idle   *course // in Idle
 	total  *hdrhistogram.Histogram
 }
 
@@ -454,20 +459,29 @@ func (w *watch) loadFrom(at int64) {
 	w.since = at
 }
 
-// start looks every second until the function it returns is called.
+// start looks every second until the function it returns is called, and more
+// often in Idle.
 func (w *watch) start(r *run) (stop func()) {
 	w.total = newHistogram()
 	w.last = mark{at: r.clock.now(), own: r.generatorCPU()}
 	w.last.server, _ = r.servers.cpu()
 	quit, done := make(chan struct{}), make(chan struct{})
+	if r.cfg.Mode == Idle {
+		w.idle = newCourse(w.last, 0)
+	}
 	go func() {
 		defer close(done)
-		tick := time.NewTicker(time.Second)
+		tick, step := time.NewTicker(time.Second), time.NewTicker(shortStep)
 		defer tick.Stop()
+		defer step.Stop()
 		for {
 			select {
 			case <-tick.C:
 				w.look(r)
+			case <-step.C:
+				if w.idle != nil {
+					w.idle.idle(r, false)
+				}
 			case <-quit:
 				return
 			}
@@ -510,7 +524,7 @@ func (w *watch) look(r *run) {
 	}
 	if since > 0 {
 		w.series = append(w.series, Second{
-			At: time.Duration(m.at - since).Seconds(), PerSecond: p.Rate, P50: ms(p.P50), P99: ms(p.P99),
+			At: time.Duration(m.at - since).Seconds(), PerSecond: p.Rate, Away: p.Away, P50: ms(p.P50), P99: ms(p.P99),
 			ServerCores: p.ServerCores, ServerKiB: p.ServerKiB, GeneratorCores: p.GeneratorCores,
 		})
 	}

@@ -98,6 +98,37 @@ func TestRunIdle(t *testing.T) {
 	if r.Lost != 0 || r.Load != nil {
 		t.Errorf("lost %d, load %+v", r.Lost, r.Load)
 	}
+	wayIn(t, r)
+}
+
+// wayIn checks the course of connections that come in and stay.
+func wayIn(t *testing.T, r *loadgen.Report) {
+	t.Helper()
+	at, accepted := 0.0, 0.0
+	for _, step := range r.Series {
+		accepted += step.PerSecond * (step.At - at)
+		if step.At <= at || step.ServerKiB <= 0 || step.ServerCores < 0 || step.P50 != 0 || step.Back != 0 {
+			t.Errorf("%+v after %g s", step, at)
+		}
+		at = step.At
+	}
+	if len(r.Series) < 2 || r.Series[len(r.Series)-1].Conns != r.Conns || math.Abs(accepted-float64(r.Conns)) > 0.01 {
+		t.Errorf("%d connections, %g came in: %+v", r.Conns, accepted, r.Series)
+	}
+	if held := r.Accept.Seconds + r.Hold.Seconds; at < held || at > held+5 {
+		t.Errorf("the course ends after %g s, connecting and holding took %g", at, held)
+	}
+}
+
+// A course goes on for as long as it takes, with fewer steps a second.
+func TestLongCourse(t *testing.T) {
+	for n, want := range map[int]time.Duration{10: 100 * time.Millisecond, 650: 200 * time.Millisecond, 5000: 1600 * time.Millisecond} {
+		steps, next := loadgen.ThinCourse(n)
+		last := steps[len(steps)-1]
+		if next != want || len(steps) > 600 || len(steps) < min(n, 250) || last.At < float64(n)/10-next.Seconds() || math.Abs(last.PerSecond-10) > 0.01 {
+			t.Errorf("%d: the last of %d steps is %+v, the next %v later", n, len(steps), last, next)
+		}
+	}
 }
 
 func TestRunLoad(t *testing.T) {

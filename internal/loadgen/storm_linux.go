@@ -43,7 +43,7 @@ func (r *run) storm(ctx context.Context) error {
 			return err
 		}
 		r.stormed(from, to, peak)
-		r.report.Storm.Series = way.series()
+		r.report.Storm.Series = way.series(func(s *Second) *int { return &s.Back })
 		if r.report.Memory == nil {
 			return nil
 		}
@@ -64,7 +64,7 @@ func (r *run) allBack(ctx context.Context, way *course, end int64, cut func() bo
 		t := r.tally()
 		over := allCut && t.back() >= t.cuts || now >= end
 		if over || way.due(now) {
-			way.note(r, now, &t, kib)
+			way.note(r, now, t.back(), t.returned, kib)
 		}
 		if over {
 			return peak, nil
