@@ -62,6 +62,7 @@ type view struct {
 	Tiles    []tile     // of the only run
 	Bars     []barChart // of several
 	Charts   []*chart   // over time
+	Got      *chart     // by clients that were away
 	Summary  []summaryRow
 	Colours  [colours]struct{}
 	Delays   []delay
@@ -108,6 +109,7 @@ func newView(runs []Run) *view {
 		v.Tiles = tiles(runs[0].Report)
 	}
 	v.Charts = charts(runs, v.Runs)
+	v.Got = got(runs, v.Runs)
 	v.Delays = delays(runs, v.Runs)
 	v.Summary = summary(runs)
 	return v
@@ -156,16 +158,25 @@ type column struct {
 func stepsOf(r *loadgen.Report) steps {
 	title := "Second by second"
 	columns := []column{{"second", func(s loadgen.Second) float64 { return s.At }}}
-	if r.Storm != nil {
+	switch {
+	case r.Storm != nil:
 		title = "Step by step"
 		columns = append(columns,
 			column{"back", func(s loadgen.Second) float64 { return float64(s.Back) }},
 			column{"returns/s", func(s loadgen.Second) float64 { return s.PerSecond }})
-	} else {
+	case r.Load == nil:
+		title = "Step by step"
+		columns = append(columns,
+			column{"connections", func(s loadgen.Second) float64 { return float64(s.Conns) }},
+			column{"accepted/s", func(s loadgen.Second) float64 { return s.PerSecond }})
+	default:
 		columns = append(columns,
 			column{"messages/s", func(s loadgen.Second) float64 { return s.PerSecond }},
 			column{"p50, ms", positive(func(s loadgen.Second) float64 { return s.P50 })},
 			column{"p99, ms", positive(func(s loadgen.Second) float64 { return s.P99 })})
+		if len(withAway(r)) > 0 {
+			columns = append(columns, column{"away", func(s loadgen.Second) float64 { return float64(s.Away) }})
+		}
 	}
 	columns = append(columns,
 		column{"server, cores", positive(func(s loadgen.Second) float64 { return s.ServerCores })},
@@ -175,7 +186,7 @@ func stepsOf(r *loadgen.Report) steps {
 	for _, c := range columns {
 		t.Columns = append(t.Columns, c.name)
 	}
-	for _, s := range ofEither(r) {
+	for _, s := range ofAny(r) {
 		var row []string
 		for _, c := range columns {
 			text := ""

@@ -347,6 +347,133 @@ func TestStorms(t *testing.T) {
 	}
 }
 
+// dropped is the report of a run of n seconds in which clients were cut.
+func dropped(n int) *loadgen.Report {
+	r := paced(n, 0)
+	r.Mode = loadgen.Drops
+	for i := range r.Load.Series {
+		r.Load.Series[i].Away = 250 + i
+	}
+	r.Drops = &loadgen.Delivery{
+		Clients: 1980, Messages: 120, Expected: 237_600, Delivered: 206_000, Percent: 86.7, Min: 96, Cuts: 8000, Returned: 7990,
+		Histogram: []loadgen.GotRange{{From: 96, To: 101, Clients: 480}, {From: 102, To: 107, Clients: 1500}},
+		Return:    loadgen.Latency{Mean: 2003, P50: 2001, P90: 2004, P99: 2011, P999: 2020, Max: 2031},
+	}
+	return r
+}
+
+// replaced is the report of a run of n seconds in which servers were replaced.
+func replaced(n int) *loadgen.Report {
+	r := paced(n, 0)
+	r.Mode = loadgen.Deploy
+	for i := range r.Load.Series {
+		r.Load.Series[i].Away = 7 * i
+	}
+	r.Deploy = &loadgen.Deployment{
+		Servers: 3, Replaced: 3, Expected: 240_000, Delivered: 237_700, Percent: 99.04, Worst: 93.25, Fallen: 2000, Returned: 2000, Back: r.Conns,
+		Histogram: []loadgen.GotRange{{From: 112, To: 112, Clients: 20}, {From: 115, To: 115, Clients: 700}, {From: 120, To: 120, Clients: 1280}},
+		Gap:       loadgen.Latency{Mean: 1010, P50: 1003, P90: 1390, P99: 1489, P999: 1501, Max: 1507},
+		Reconnect: loadgen.Latency{Mean: 2, P50: 1.64, P90: 3.2, P99: 7.77, P999: 9, Max: 11},
+	}
+	return r
+}
+
+// What comes of taking clients or servers away is drawn, and not only written.
+func TestDelivered(t *testing.T) {
+	for name, c := range map[string]struct {
+		report *loadgen.Report
+		tiles  []string
+		titles []string
+		blocks int
+		hint   string
+	}{
+		"drops": {
+			dropped(8), []string{"delivered 86.7 %", "worst client got 80.0 %", "gap p50 2,001 ms", "gap p99 2,011 ms"},
+			[]string{"Course", "Delivered", "Latency", "Gap, from the loss of a connection until the client is back", "Summary", "Command"},
+			2, "102 to 107 messages: 1,500 clients",
+		},
+		"deploy": {
+			replaced(8), []string{
+				"delivered 99.0 %", "worst client got 93.2 %", "gap p50 1,003 ms", "gap p99 1,489 ms",
+				"time to reconnect p50 1.64 ms", "time to reconnect p99 7.77 ms",
+			},
+			[]string{
+				"Course", "Delivered", "Latency", "Gap, from the loss of a connection until the client is back",
+				"Time to reconnect, of the attempt that succeeded", "Summary", "Command",
+			},
+			3, "112 to 112 messages: 20 clients",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			elements, text := read(t, benchpage.Run{Report: c.report})
+			placed(t, elements)
+			contains(t, text, "away", c.hint)
+			names, values, units := texts(elements, "dt"), texts(elements, "dd"), texts(elements, "small")
+			var tiles []string
+			for i := range names {
+				tiles = append(tiles, names[i]+" "+values[i]+" "+units[i])
+			}
+			for _, want := range c.tiles {
+				if !slices.Contains(tiles, want) {
+					t.Errorf("no %q in %q", want, tiles)
+				}
+			}
+			if got := texts(elements, "h2"); !slices.Equal(got, c.titles) {
+				t.Errorf("chapters %q, want %q", got, c.titles)
+			}
+			figures := texts(elements, "figcaption")
+			for _, want := range []string{"Clients away", "Messages that each client got", "CPU", "Memory of the servers"} {
+				if !slices.Contains(figures, want) {
+					t.Errorf("no %q in %q", want, figures)
+				}
+			}
+			if got := count(elements, "rect", "block"); got != c.blocks {
+				t.Errorf("%d columns", got)
+			}
+			elements, text = read(t, benchpage.Run{Name: "one", Report: c.report}, benchpage.Run{Name: "other", Report: c.report})
+			placed(t, elements)
+			contains(t, text, "other, "+c.hint)
+			if got := count(elements, "rect", "block c1"); got != c.blocks {
+				t.Errorf("%d columns of the second run", got)
+			}
+			if !slices.Contains(texts(elements, "figcaption"), "worst client got") {
+				t.Error("the worst clients are not compared")
+			}
+		})
+	}
+	if _, text := read(t, benchpage.Run{Report: paced(4, 1)}); strings.Contains(text, "Clients away") || strings.Contains(text, "each client got") {
+		t.Error("clients away where nobody was")
+	}
+}
+
+// idle is the report of connections that came in within a second, and did
+// nothing for the rest of n tenths of one.
+func idle(n int) *loadgen.Report {
+	r := paced(0, 0)
+	r.Mode, r.Load = loadgen.Idle, nil
+	for i := range n {
+		s := loadgen.Second{At: 0.1 * float64(i+1), Conns: min(2000, 200*(i+1)), ServerCores: 0.2, ServerKiB: 20 << 10, GeneratorCores: 0.1}
+		if i < 10 {
+			s.PerSecond = 2000
+		}
+		r.Series = append(r.Series, s)
+	}
+	return r
+}
+
+func TestIdleCourse(t *testing.T) {
+	elements, text := read(t, benchpage.Run{Report: idle(30)})
+	placed(t, elements)
+	contains(t, text, "Step by step", "accepted/s", "1,600", "2.50 s: 2,000 connections", "in idle from when the first was opened")
+	want := []string{"Connections", "Accepted", "CPU", "Memory of the servers"}
+	if got := texts(elements, "figcaption"); !slices.Equal(got, want) {
+		t.Errorf("charts %q, want %q", got, want)
+	}
+	if got := count(elements, "rect", "shade"); got != 0 {
+		t.Errorf("%d charts with a warm-up", got)
+	}
+}
+
 func TestIdle(t *testing.T) {
 	r := paced(0, 0)
 	r.Mode, r.Load = loadgen.Idle, nil
@@ -433,8 +560,14 @@ func FuzzWriteHTML(f *testing.F) {
 		cut := storm(3)
 		cut.Storm.Series[1] = loadgen.Second{At: a, PerSecond: b, Back: int(n), ServerCores: c, ServerKiB: int64(n)}
 		cut.Storm.Back, cut.Storm.Seconds, cut.Storm.Return = int(n), a, l.Latency
+		away := replaced(3)
+		away.Load.Series[1].Away = int(n)
+		away.Deploy.Percent, away.Deploy.Worst, away.Deploy.Gap, away.Deploy.Reconnect = a, b, l.Latency, l.Latency
+		away.Deploy.Histogram = append(away.Deploy.Histogram, loadgen.GotRange{From: int(n), To: int(n >> 1), Clients: int(n)}, loadgen.GotRange{From: int(n >> 40), To: int(n >> 33), Clients: int(n >> 20)})
+		still := idle(3)
+		still.Series[1] = loadgen.Second{At: a, PerSecond: b, Conns: int(n)}
 		run := benchpage.Run{Name: name, Command: command, Machine: benchpage.Machine{Cores: int(n), CPU: name, Kernel: command}, Report: r}
-		for _, runs := range [][]benchpage.Run{{run}, {run, {Report: paced(2, 0)}, run}, {{Report: cut}}, {{Report: cut}, run}} {
+		for _, runs := range [][]benchpage.Run{{run}, {run, {Report: paced(2, 0)}, run}, {{Report: cut}}, {{Report: cut}, run}, {{Report: away}}, {{Report: still}}, {{Report: still}, {Report: away}}} {
 			elements, _ := read(t, runs...)
 			placed(t, elements)
 			if count(elements, "script", "") > 0 {
