@@ -42,10 +42,8 @@ func WriteHTML(w io.Writer, runs []Run) error {
 	if len(runs) == 0 {
 		return fmt.Errorf("socketeer: a page needs a run to show")
 	}
-	for _, run := range runs {
-		if run.Report == nil {
-			return fmt.Errorf("socketeer: run %q has no report", run.Name)
-		}
+	if err := whole(runs); err != nil {
+		return err
 	}
 	if err := page.Execute(w, newView(runs)); err != nil {
 		return fmt.Errorf("socketeer: writing the page: %w", err)
@@ -57,7 +55,11 @@ func WriteHTML(w io.Writer, runs []Run) error {
 type view struct {
 	Title    string
 	Subtitle string
+	Command  string // that made all runs
 	Compared bool
+	Notes    []string // of a sheet, as are its curves and tables
+	Curves   []*chart
+	Tables   []Table
 	Runs     []runView
 	Tiles    []tile     // of the only run
 	Bars     []barChart // of several
@@ -100,6 +102,9 @@ func newView(runs []Run) *view {
 	for i, run := range runs {
 		v.Runs = append(v.Runs, newRunView(i, run))
 	}
+	if len(runs) == 0 {
+		return v
+	}
 	v.Title = clean(runs[0].Report.Rows()[0].Value)
 	v.Subtitle = strings.Join(nonEmpty(v.Runs[0].Started, v.Runs[0].Machine), " · ")
 	if v.Compared {
@@ -135,14 +140,12 @@ func newRunView(i int, run Run) runView {
 		Index:   i % colours,
 		Name:    clean(run.Name),
 		Command: clean(run.Command),
+		Started: date(run.Started),
 		Machine: clean(run.Machine.String()),
 		Notes:   notes(run.Report),
 	}
 	if v.Name == "" {
 		v.Name = clean(strings.Join(run.Report.Addrs, ", "))
-	}
-	if !run.Started.IsZero() {
-		v.Started = run.Started.Format("2 January 2006, 15:04 MST")
 	}
 	v.Course = stepsOf(run.Report)
 	return v

@@ -55,9 +55,14 @@ func read(t *testing.T, runs ...benchpage.Run) (elements []element, text string)
 	if err := benchpage.WriteHTML(&b, runs); err != nil {
 		t.Fatal(err)
 	}
+	return parse(t, &b)
+}
+
+func parse(t *testing.T, page io.Reader) (elements []element, text string) {
+	t.Helper()
 	var all strings.Builder
 	var open []int
-	for d := xml.NewDecoder(&b); ; {
+	for d := xml.NewDecoder(page); ; {
 		token, err := d.Token()
 		if errors.Is(err, io.EOF) {
 			return elements, all.String()
@@ -145,6 +150,11 @@ func TestOneRun(t *testing.T) {
 // The page is all there is: nothing is loaded, nothing runs.
 func TestSelfContained(t *testing.T) {
 	elements, text := read(t, benchpage.Run{Report: paced(3, 1)})
+	selfContained(t, elements, text)
+}
+
+func selfContained(t *testing.T, elements []element, text string) {
+	t.Helper()
 	for _, e := range elements {
 		if e.name == "script" || e.name == "link" || e.name == "img" {
 			t.Errorf("a %s", e.name)

@@ -49,7 +49,10 @@ type dot struct{ X, Y, Text string }
 type tick struct{ At, Text string }
 
 // point is a value of a curve before it is drawn.
-type point struct{ x, y float64 }
+type point struct {
+	x, y  float64
+	label string // what its value is of, instead of x; may be missing
+}
 
 // line is a curve before it is drawn.
 type line struct {
@@ -165,7 +168,7 @@ func overTime(title, unit string, runs []Run, views []runView, from courseOf, of
 			}
 			for _, second := range course {
 				if drawable(second.At) && second.At >= 0 {
-					l.points = append(l.points, point{second.At, s.of(second)})
+					l.points = append(l.points, point{x: second.At, y: s.of(second)})
 					end = max(end, second.At)
 				}
 			}
@@ -229,7 +232,10 @@ func (l line) draw(x, y scale, unit, xUnit string) curve {
 		}
 		joined++
 		d := dot{x.place(p.x), y.place(p.y), loadgen.Decimal(p.y) + " " + unit}
-		if xUnit != "" {
+		switch {
+		case p.label != "":
+			d.Text = p.label + d.Text
+		case xUnit != "":
 			d.Text = loadgen.Decimal(p.x) + " " + xUnit + ": " + d.Text
 		}
 		path.WriteString(op + d.X + " " + d.Y)

@@ -83,7 +83,7 @@ func byRank(runs []Run, views []runView, of func(*loadgen.Report) (loadgen.Laten
 		for at, rank := range ranks {
 			v := rank.of(latency)
 			if at > 0 {
-				l.points = append(l.points, point{float64(at), v})
+				l.points = append(l.points, point{x: float64(at), y: v})
 			}
 			row.Values = append(row.Values, decimal(v))
 		}
