@@ -131,13 +131,12 @@ func runBench(cmd *cobra.Command, cfg loadgen.Config, page string, asJSON bool) 
 	if err != nil {
 		return unlessInterrupted(ctx, err)
 	}
-	if err := writePage(report); err != nil {
-		return err
+	if asJSON {
+		err = writeJSON(cmd.OutOrStdout(), report)
+	} else {
+		err = report.WriteTable(cmd.OutOrStdout())
 	}
-	if !asJSON {
-		return report.WriteTable(cmd.OutOrStdout())
-	}
-	return writeJSON(cmd.OutOrStdout(), report)
+	return errors.Join(err, writePage(report))
 }
 
 // unlessInterrupted returns err, or that a signal is why there is one.
