@@ -22,7 +22,8 @@ Printed are the share of the messages that arrived, of all there would have
 been had nobody been away; the gaps, from the loss of a connection until the
 client was back in its room; of those, what the last attempt took; how many
 were connected at the end; and the servers' CPU time and memory, with what new
-ones take to start.`
+ones take to start. Latency includes the messages that are replayed after a
+recovery.`
 
 // newBenchDeployCommand returns the command that replaces servers under load.
 func newBenchDeployCommand() *cobra.Command {
@@ -45,6 +46,8 @@ func newBenchDeployCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.Deliveries = float64(rate)
 			switch {
+			case o.Room < 1 || o.Conns < o.Room:
+				return wrong("--conns %d, --room %d: want connections for a room", o.Conns, o.Room)
 			case o.Nodes < 1 || o.Nodes > fleet.MaxNodes:
 				return wrong("--nodes %d: takes 1 to %d", o.Nodes, fleet.MaxNodes)
 			case o.Every <= 0 || o.Drain < 0:
