@@ -36,7 +36,12 @@ type Load struct {
 	Conns      int     `json:"conns"`
 	Room       int     `json:"room"` // members a room
 	Deliveries float64 `json:"deliveries_per_second"`
+	Polling    float64 `json:"polling,omitempty"` // share of the connections on HTTP long-polling
 }
+
+// Sockets returns the TCP connections that a load may have: a client on HTTP
+// long-polling has two.
+func (l Load) Sockets() int { return l.Conns + int(math.Ceil(float64(l.Conns)*l.Polling)) }
 
 // Sends returns the messages a second that clients send.
 func (l Load) Sends() float64 { return l.Deliveries / float64(max(1, l.Room)) }

@@ -153,6 +153,18 @@ func TestModelFitsMachine(t *testing.T) {
 	}
 }
 
+// A client on polling has two connections, so that fewer of them fit.
+func TestPollingTakesFiles(t *testing.T) {
+	row := capacity.Load{Nodes: 20, Conns: 500_000, Room: 100, Deliveries: 1_000_000, Polling: 0.5}
+	if got := row.Sockets(); got != 750_000 {
+		t.Errorf("%d sockets", got)
+	}
+	on := capacity.Machine{Cores: 64, MemoryKiB: 64 << 20, Files: 20_000}
+	if scale, limit := truth.Fit(row, on); scale < 0.52 || scale > 0.54 || !strings.HasPrefix(limit, "file limit") {
+		t.Errorf("%g because of %s", scale, limit)
+	}
+}
+
 func TestNodes(t *testing.T) {
 	for _, c := range []struct {
 		files       uint64

@@ -122,7 +122,7 @@ func newBenchCommand() *cobra.Command {
 // runBench makes one run, and prints its report, and writes it to a page when
 // there is a file for one.
 func runBench(cmd *cobra.Command, cfg loadgen.Config, page string, asJSON bool) error {
-	writePage, err := openPage(cmd, page)
+	about, err := openPage(cmd, page)
 	if err != nil {
 		return err
 	}
@@ -140,7 +140,7 @@ func runBench(cmd *cobra.Command, cfg loadgen.Config, page string, asJSON bool) 
 	} else {
 		err = report.WriteTable(cmd.OutOrStdout())
 	}
-	return errors.Join(err, writePage(report))
+	return errors.Join(err, about.run(report))
 }
 
 // unlessInterrupted returns err, or that a signal is why there is one.

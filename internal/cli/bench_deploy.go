@@ -55,7 +55,7 @@ func newBenchDeployCommand() *cobra.Command {
 			case o.Deliveries == 0:
 				return wrong("--rate 0: a deployment is measured at a fixed rate")
 			}
-			writePage, err := openPage(cmd, page)
+			about, err := openPage(cmd, page)
 			if err != nil {
 				return err
 			}
@@ -64,7 +64,7 @@ func newBenchDeployCommand() *cobra.Command {
 				if err != nil {
 					return nil, err
 				}
-				return report, writePage(report)
+				return report, about.run(report)
 			})
 		},
 	}

@@ -39,6 +39,7 @@ func newBenchTableCommand() *cobra.Command {
 		rows            string
 		model, markdown string
 		asJSON          bool
+		page            string
 	)
 	cmd := &cobra.Command{
 		Use:   "table",
@@ -46,7 +47,7 @@ func newBenchTableCommand() *cobra.Command {
 		Long:  tableLong,
 		Example: `  socketeer bench table
   socketeer bench table --row 1 --scale 1 --duration 30s
-  socketeer bench table --row 2 --scale 0.1 --model model.json --markdown table.md
+  socketeer bench table --row 2 --scale 0.1 --model model.json --markdown table.md --html table.html
   socketeer bench table --row 1 --serve "node ws-server.js {port}"`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -65,6 +66,10 @@ func newBenchTableCommand() *cobra.Command {
 			if err := writable(markdown); err != nil {
 				return err
 			}
+			about, err := openPage(cmd, page)
+			if err != nil {
+				return err
+			}
 			var t *trial.TableReport
 			err = try(cmd, s, asJSON, func(ctx context.Context, s trial.Setup) (table, error) {
 				var err error
@@ -74,7 +79,7 @@ func newBenchTableCommand() *cobra.Command {
 			if t == nil {
 				return err
 			}
-			return errors.Join(err, writeMarkdown(markdown, t), t.Failed())
+			return errors.Join(err, writeMarkdown(markdown, t), about.sheet(t.Sheet()), t.Failed())
 		},
 	}
 	f := cmd.Flags()
@@ -82,7 +87,7 @@ func newBenchTableCommand() *cobra.Command {
 	f.Float64Var(&o.Scale, "scale", 0, "fraction of a row's connections and rate (default: what fits processors, memory and open files)")
 	f.StringVar(&model, "model", "", "file with a capacity model, from bench model --json")
 	f.StringVar(&markdown, "markdown", "", "file to write the table to, too")
-	trialFlags(f, &s, &asJSON, 10*time.Second)
+	trialFlags(f, &s, &asJSON, &page, 10*time.Second)
 	return cmd
 }
 

@@ -16,14 +16,16 @@ import (
 )
 
 // trialFlags adds the flags of the commands that start servers themselves.
-func trialFlags(f *pflag.FlagSet, s *trial.Setup, asJSON *bool, duration time.Duration) {
+func trialFlags(f *pflag.FlagSet, s *trial.Setup, asJSON *bool, page *string, duration time.Duration) {
 	f.SortFlags = false
 	f.DurationVar(&s.Duration, "duration", duration, "measured time of a run")
 	f.DurationVar(&s.Warmup, "warmup", 2*time.Second, "load before the measured time")
 	f.IntVar(&s.Payload, "payload", 64, "bytes of data in a message")
+	f.Var(shareValue{&s.Polling}, "polling", "share of the connections on HTTP long-polling, such as 5%")
 	serverFlags(f, s)
 	f.IntVar(&s.Processes, "processes", 0, "processes that share the connections (default: as many as the limit on open files makes necessary)")
 	f.BoolVar(asJSON, "json", false, "print the report as JSON")
+	f.StringVar(page, "html", "", "write the report as a page to this file, too")
 }
 
 // serverFlags adds the flags that say what servers to start.

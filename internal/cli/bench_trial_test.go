@@ -27,6 +27,7 @@ func TestBenchTrialsRefuse(t *testing.T) {
 		"socketeer: open /nonexistent/table":   {"bench", "table", "--markdown", "/nonexistent/table.md"},
 		"no {port}":                            {"bench", "table", "--row", "1", "--scale", "1", "--serve", " "},
 		"--adapter redis: takes nats or mesh":  {"bench", "growth", "--adapter", "redis"},
+		"0 % of the connections on polling":    {"bench", "table", "--model", "testdata/model.json", "--polling", "5%"},
 		"joined by mesh, not nats":             {"bench", "table", "--model", "testdata/mesh-model.json"},
 		"--strength 0":                         {"bench", "model", "--strength", "0"},
 		"--nodes 65: takes 1 to 64":            {"bench", "growth", "--nodes", "65"},
@@ -52,9 +53,9 @@ func TestBenchTrialsRefuse(t *testing.T) {
 
 func TestBenchTable(t *testing.T) {
 	t.Setenv(asCommand, "1") // what the command starts shall be the command
-	markdown := filepath.Join(t.TempDir(), "table.md")
+	markdown, page := filepath.Join(t.TempDir(), "table.md"), filepath.Join(t.TempDir(), "table.html")
 	status, stdout, stderr := run(t, "bench", "table", "--row", "1", "--scale", "0.02", "--model", "testdata/model.json",
-		"--markdown", markdown, "--duration", "200ms", "--warmup", "0s", "--json")
+		"--markdown", markdown, "--html", page, "--duration", "200ms", "--warmup", "0s", "--json")
 	var r trial.TableReport
 	if err := json.Unmarshal([]byte(stdout), &r); err != nil || status != 0 {
 		t.Fatalf("status %d, stderr %q, %v in\n%s", status, stderr, err, stdout)
@@ -62,6 +63,7 @@ func TestBenchTable(t *testing.T) {
 	if len(r.Rows) != 1 || r.Rows[0].Run.Conns != 200 || r.Rows[0].Report == nil || r.Rows[0].Report.Load.Received == 0 {
 		t.Errorf("%+v", r.Rows)
 	}
+	shows(t, page, "socketeer bench table --row 1 --scale 0.02", "200 of 10,000", "Its coefficients", "the check: not fitted on", "connections accepted")
 	if b, err := os.ReadFile(markdown); err != nil || !strings.Contains(string(b), "| 200 of 10,000") {
 		t.Errorf("%v in\n%s", err, b)
 	}
@@ -82,6 +84,37 @@ func TestBenchTableRowThatFails(t *testing.T) {
 	if b, err := os.ReadFile(markdown); err != nil || !strings.Contains(string(b), why) {
 		t.Errorf("%v in\n%s", err, b)
 	}
+}
+
+// shows checks what a page says.
+func shows(t *testing.T, path string, parts ...string) {
+	t.Helper()
+	page, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range parts {
+		if !strings.Contains(string(page), want) {
+			t.Errorf("the page says nothing of %q", want)
+		}
+	}
+}
+
+func TestBenchGrowth(t *testing.T) {
+	t.Setenv(asCommand, "1")
+	page := filepath.Join(t.TempDir(), "growth.html")
+	status, stdout, stderr := run(t, "bench", "growth", "--nodes", "1,2", "--conns", "40", "--keep-nodes", "1", "--keep-conns", "40", "--room", "10", "--rate", "1000",
+		"--duration", "200ms", "--warmup", "100ms", "--polling", "25%", "--html", page, "--json")
+	var r trial.GrowthReport
+	if err := json.Unmarshal([]byte(stdout), &r); err != nil || status != 0 {
+		t.Fatalf("status %d, stderr %q, %v in\n%s", status, stderr, err, stdout)
+	}
+	for _, p := range append(r.Nodes.Points, r.Conns.Points...) {
+		if p.Polling != 0.25 || p.Report.Polling == nil || p.Report.Polling.Conns != 10 {
+			t.Errorf("on polling: %+v of %+v", p.Report.Polling, p.Load)
+		}
+	}
+	shows(t, page, "socketeer bench growth --nodes 1,2", "Server CPU per delivery", "µs, over nodes", "µs, over connections", "2 nodes: ", "25 % on polling")
 }
 
 func TestBenchDeploy(t *testing.T) {

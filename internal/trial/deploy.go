@@ -37,8 +37,6 @@ type DeployOptions struct {
 	// PIDs are processes that the servers need besides, such as a Redis: their
 	// CPU time and memory count as the servers'.
 	PIDs []int
-	// Polling is the share of the connections on HTTP long-polling.
-	Polling float64
 }
 
 func (o *DeployOptions) lead() time.Duration { return min(longestLead, o.Every) }

@@ -36,6 +36,7 @@ func Rows() []Row {
 type TableReport struct {
 	Machine capacity.Machine `json:"machine"`
 	Adapter string           `json:"adapter,omitempty"`  // that joined the servers
+	Polling float64          `json:"polling,omitempty"`  // share of the connections on HTTP long-polling
 	Model   *ModelReport     `json:"model,omitempty"`    // that scales and needs are from
 	NoModel string           `json:"no_model,omitempty"` // why one that was wanted is not there
 	Rows    []RowReport      `json:"rows"`
@@ -87,9 +88,13 @@ func RunTable(ctx context.Context, s Setup, o TableOptions) (*TableReport, error
 	if err != nil {
 		return nil, err
 	}
-	t := &TableReport{Machine: machine, Adapter: s.adapter(), Model: o.Model}
+	t := &TableReport{Machine: machine, Adapter: s.adapter(), Polling: s.Polling, Model: o.Model}
 	if m := o.Model; m != nil && m.Adapter != t.Adapter && m.Adapter != "" && t.Adapter != "" {
 		return nil, fmt.Errorf("socketeer: the capacity model is of servers joined by %s, not %s: make one for these", m.Adapter, t.Adapter)
+	}
+	if m := o.Model; m != nil && m.Check.Polling != s.Polling {
+		return nil, fmt.Errorf("socketeer: the capacity model is of loads with %g %% of the connections on polling, not %g %%: make one for these",
+			100*m.Check.Polling, 100*s.Polling)
 	}
 	if t.Model == nil && o.Scale != 1 {
 		if t.Model, err = quickModel(ctx, s); err != nil {
@@ -183,6 +188,7 @@ const noLimit = "nothing"
 // plan decides how much of a row is run.
 func (t *TableReport) plan(number int, scale float64) RowReport {
 	row := Rows()[number-1]
+	row.Polling = t.Polling
 	r := RowReport{Row: row, Number: number, Scale: scale, Limit: noLimit}
 	switch {
 	case scale == 0:
@@ -299,6 +305,7 @@ func (t *TableReport) notes() string {
 	if t.Adapter != "" {
 		s += fmt.Sprintf(" Several servers were joined by %s.", t.Adapter)
 	}
+	s += polling(" %s of the connections were on HTTP long-polling.", t.Polling)
 	other := 0.0
 	for _, r := range t.Rows {
 		if r.Report != nil {

@@ -14,6 +14,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/socketeer-io/socketeer/internal/benchpage"
 	"github.com/socketeer-io/socketeer/internal/capacity"
 	"github.com/socketeer-io/socketeer/internal/cli"
 	"github.com/socketeer-io/socketeer/internal/fleet"
@@ -96,6 +97,21 @@ func TestTable(t *testing.T) {
 		}
 	}
 	again(t, r, new(trial.TableReport))
+	page(t, r.Sheet(), "The table by which the field compares", "200 of 10,000", "row 1", "row 2", "Side by side", "the check: not fitted on", "connmem", "the capacity model&#39;s")
+}
+
+// page checks what a page about a sheet says.
+func page(t *testing.T, s benchpage.Sheet, parts ...string) {
+	t.Helper()
+	var b strings.Builder
+	if err := benchpage.WriteSheet(&b, s); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range parts {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("the page says nothing of %q", want)
+		}
+	}
 }
 
 // again checks that a report comes back from its JSON form.
@@ -133,6 +149,7 @@ func TestTableRowThatFails(t *testing.T) {
 	if r.Rows[0].Met() {
 		t.Error("met")
 	}
+	page(t, r.Sheet(), "failed: server 1 ended")
 	r, err = trial.RunTable(t.Context(), s, trial.TableOptions{Rows: []int{2}, Scale: 1, Model: known()})
 	if err != nil || r.Rows[0].Need == nil || *r.Rows[0].Need != known().Model.Predict(trial.Rows()[1].Load) || r.Rows[0].Check != nil {
 		t.Errorf("%+v, %v", r, err)
@@ -166,6 +183,8 @@ func TestModel(t *testing.T) {
 	if err := r.WriteTable(&table); err != nil {
 		t.Fatal(err)
 	}
+	page(t, r.Sheet(), "CPU of the servers", "cores, over runs", "predicted", "the check: not fitted on", "of 9 runs", "connmem",
+		"server cores    = node * nodes &#43; held * connections &#43; delivery")
 	for _, want := range []string{"server cores", "crossing", "connmem", "not fitted on"} {
 		if !strings.Contains(table.String(), want) {
 			t.Errorf("no %q in\n%s", want, table.String())
@@ -244,6 +263,8 @@ func TestGrow(t *testing.T) {
 		t.Errorf("%v in\n%s", err, table.String())
 	}
 	again(t, r, new(trial.GrowthReport))
+	page(t, r.Sheet(), "Server CPU per delivery", "µs, over nodes", "µs, over connections", "Over nodes: 40 connections, 1,000 deliveries/s in rooms of 10",
+		"Over connections: 1 server(s), 1,000 deliveries/s", "The curve over connections ends: the limit on open files", "130 connections: ", "against the first")
 }
 
 // All points of the curve over connections have the same nodes, and what does
