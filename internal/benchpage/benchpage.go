@@ -9,6 +9,7 @@ import (
 	"html/template"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -68,6 +69,11 @@ type view struct {
 	Summary  []summaryRow
 	Colours  [colours]struct{}
 	Delays   []delay
+}
+
+// Commanded reports whether there is a command to show.
+func (v *view) Commanded() bool {
+	return v.Command != "" || slices.ContainsFunc(v.Runs, func(r runView) bool { return r.Command != "" })
 }
 
 // runView is a run in the legend, and what is told of it apart.

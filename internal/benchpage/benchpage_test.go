@@ -2,6 +2,7 @@ package benchpage_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -181,6 +182,9 @@ func TestComparison(t *testing.T) {
 	elements, text := read(t,
 		benchpage.Run{Name: "ours", Machine: machine, Report: paced(20, 4)},
 		benchpage.Run{Name: odd, Command: odd, Machine: machine, Report: other})
+	if titles := texts(elements, "h2"); titles[len(titles)-1] != "Commands and machines" {
+		t.Errorf("chapters %q", titles)
+	}
 	contains(t, text, "2 runs compared", `<b>"x"</b> & `+"\ufffd\ufffd", "20,000/s asked for", "saturated with 3 in flight", "106")
 	want := []string{
 		"throughput", "latency p50", "latency p99", "server CPU per message", "memory per connection", "connections accepted",
@@ -333,16 +337,16 @@ func TestStorms(t *testing.T) {
 		"storms": {storm(12), []string{
 			"all back after", "time to return p50", "time to return p99", "server CPU per return", "peak memory", "memory per connection", "connections accepted",
 			"Connections back", "Returns", "CPU of the servers", "CPU of the generator", "Memory of the servers", "By percentile",
-		}, []string{"Side by side", "Course", "Time to return", "Summary", "Commands and machines"}},
+		}, []string{"Side by side", "Course", "Time to return", "Summary"}},
 		"a load": {paced(4, 2), []string{
 			"memory per connection", "connections accepted",
 			"Connections back", "Returns", "Throughput", "Latency, p50", "Latency, p99", "CPU of the servers", "CPU of the generator", "Memory of the servers",
 			"By percentile", "By percentile",
-		}, []string{"Side by side", "Course", "Latency", "Time to return", "Summary", "Commands and machines"}},
+		}, []string{"Side by side", "Course", "Latency", "Time to return", "Summary"}},
 		"one in which nobody came back": {&loadgen.Report{Mode: loadgen.Storm, Storm: &loadgen.Reconnection{Conns: 5}}, []string{
 			"connections accepted",
 			"Connections back", "Returns", "CPU of the servers", "CPU of the generator", "Memory of the servers", "By percentile",
-		}, []string{"Side by side", "Course", "Time to return", "Summary", "Commands and machines"}},
+		}, []string{"Side by side", "Course", "Time to return", "Summary"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			elements, _ := read(t, benchpage.Run{Name: "one", Report: storm(16)}, benchpage.Run{Name: "other", Report: c.other})
@@ -399,7 +403,7 @@ func TestDelivered(t *testing.T) {
 	}{
 		"drops": {
 			dropped(8), []string{"delivered 86.7 %", "worst client got 80.0 %", "gap p50 2,001 ms", "gap p99 2,011 ms"},
-			[]string{"Course", "Delivered", "Latency", "Gap, from the loss of a connection until the client is back", "Summary", "Command"},
+			[]string{"Course", "Delivered", "Latency", "Gap, from the loss of a connection until the client is back", "Summary"},
 			2, "102 to 107 messages: 1,500 clients",
 		},
 		"deploy": {
@@ -409,7 +413,7 @@ func TestDelivered(t *testing.T) {
 			},
 			[]string{
 				"Course", "Delivered", "Latency", "Gap, from the loss of a connection until the client is back",
-				"Time to reconnect, of the attempt that succeeded", "Summary", "Command",
+				"Time to reconnect, of the attempt that succeeded", "Summary",
 			},
 			3, "112 to 112 messages: 20 clients",
 		},
@@ -578,6 +582,30 @@ func FuzzWriteHTML(f *testing.F) {
 		still.Series[1] = loadgen.Second{At: a, PerSecond: b, Conns: int(n)}
 		run := benchpage.Run{Name: name, Command: command, Machine: benchpage.Machine{Cores: int(n), CPU: name, Kernel: command}, Report: r}
 		for _, runs := range [][]benchpage.Run{{run}, {run, {Report: paced(2, 0)}, run}, {{Report: cut}}, {{Report: cut}, run}, {{Report: away}}, {{Report: still}}, {{Report: still}, {Report: away}}} {
+			elements, _ := read(t, runs...)
+			placed(t, elements)
+			if count(elements, "script", "") > 0 {
+				t.Error("a script")
+			}
+		}
+	})
+}
+
+// FuzzReport shows reports that were read from files.
+func FuzzReport(f *testing.F) {
+	for _, r := range []*loadgen.Report{paced(3, 1), storm(3), dropped(3), replaced(3), idle(3), {}} {
+		b, err := json.Marshal(r)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var r loadgen.Report
+		if json.Unmarshal(b, &r) != nil {
+			return
+		}
+		for _, runs := range [][]benchpage.Run{{{Report: &r}}, {{Report: &r}, {Name: "other", Report: paced(2, 0)}}} {
 			elements, _ := read(t, runs...)
 			placed(t, elements)
 			if count(elements, "script", "") > 0 {

@@ -8,6 +8,9 @@ import (
 	"github.com/socketeer-io/socketeer/internal/loadgen"
 )
 
+// MaxRuns is how many runs a page can tell apart.
+const MaxRuns = colours
+
 // colours is how many curves have a colour of their own in the page's style.
 const colours = 8
 

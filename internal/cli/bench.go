@@ -53,7 +53,7 @@ with the servers it is what they lack.
 
 The subcommands start servers themselves: table runs the rows that the field
 compares by, deploy replaces servers under load, model and growth say what
-loads cost.`
+loads cost. page compares the reports of runs.`
 
 // newBenchCommand returns the command that puts load on servers which run the
 // bench application, and prints what it cost them.
@@ -110,7 +110,7 @@ func newBenchCommand() *cobra.Command {
 	f.IntVar(&cfg.Processes, "processes", 0, "processes that share the connections (default: as many as the limit on open files makes necessary)")
 	f.StringVar(&cfg.Path, "path", "/socket.io/", "path of the servers' endpoint")
 	scenarioFlags(f, &cfg)
-	cmd.AddCommand(newBenchTableCommand(), newBenchModelCommand(), newBenchGrowthCommand(), newBenchDeployCommand(), newBenchWorkerCommand())
+	cmd.AddCommand(newBenchTableCommand(), newBenchModelCommand(), newBenchGrowthCommand(), newBenchDeployCommand(), newBenchPageCommand(), newBenchWorkerCommand())
 	for _, name := range []string{"addr", "mode"} {
 		if err := cmd.MarkFlagRequired(name); err != nil {
 			panic(err) // no such flag: a mistake in this function

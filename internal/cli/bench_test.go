@@ -188,6 +188,62 @@ func TestBenchPage(t *testing.T) {
 	}
 }
 
+// Reports that were printed are compared on a page.
+func TestBenchComparesReports(t *testing.T) {
+	io, err := socketeer.NewServer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	bench.Mount(io)
+	srv := httptest.NewServer(io)
+	defer srv.Close()
+	defer io.Close()
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		t.Helper()
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	status, report, stderr := run(t, "bench", "--addr", srv.Listener.Addr().String(), "--mode", "echo", "--conns", "2", "--rate", "1k/s", "--duration", "100ms", "--warmup", "0s", "--json")
+	if status != 0 {
+		t.Fatalf("status %d, stderr %q", status, stderr)
+	}
+	before, after, again := write("before.json", report), write("after.json", report), write("again/after.json", report)
+	page := filepath.Join(dir, "compared.html")
+	if status, stdout, stderr := run(t, "bench", "page", before, after, again, "--html", page); status != 0 || stdout != "" {
+		t.Fatalf("status %d, stdout %q, stderr %q", status, stdout, stderr)
+	}
+	shows(t, page, "3 runs compared", "Side by side", "</span>before</li>", "</span>after</li>", "</span>"+again+"</li>")
+	if status, _, stderr := run(t, "bench", "page", before, "--html", page); status != 0 {
+		t.Fatalf("status %d, stderr %q", status, stderr)
+	}
+	shows(t, page, "echo, 1,000/s asked for", "messages arrived, once and in order")
+
+	table := write("table.json", `{"rows": []}`)
+	large := write("large.json", `"`+strings.Repeat("x", 16<<20)+`"`)
+	for want, args := range map[string][]string{
+		"0 reports: takes 1 to 8":                   {"--html", page},
+		"9 reports: takes 1 to 8":                   {"a", "b", "c", "d", "e", "f", "g", "h", "i", "--html", page},
+		`required flag(s) "html"`:                   {before},
+		"no such file":                              {filepath.Join(dir, "none"), "--html", page},
+		"table.json: bench --json and bench deploy": {table, "--html", page},
+		"large.json: more than 16 MiB":              {large, "--html", page},
+		"compared.html: invalid character":          {page, "--html", page},
+		"compared.html/below: not a directory":      {before, "--html", filepath.Join(page, "below")},
+	} {
+		status, stdout, stderr := run(t, append([]string{"bench", "page"}, args...)...)
+		if status == 0 || stdout != "" || !strings.Contains(stderr, want) || strings.Count(stderr, "\n") != 1 {
+			t.Errorf("status %d, stdout %q, stderr %q; want one line with %q", status, stdout, stderr, want)
+		}
+	}
+}
+
 func TestBenchScenarios(t *testing.T) {
 	io, err := socketeer.NewServer()
 	if err != nil {
