@@ -45,8 +45,8 @@ type curve struct {
 	Marked bool // each point is to be seen
 }
 
-// dot is a point of a curve, with what it says when pointed at.
-type dot struct{ X, Y, Text string }
+// dot is a point of a curve, with its value and what it says when pointed at.
+type dot struct{ X, Y, Value, Text string }
 
 // tick is a place on an axis.
 type tick struct{ At, Text string }
@@ -234,7 +234,8 @@ func (l line) draw(x, y scale, unit, xUnit string) curve {
 			op = "M"
 		}
 		joined++
-		d := dot{x.place(p.x), y.place(p.y), loadgen.Decimal(p.y) + " " + unit}
+		d := dot{X: x.place(p.x), Y: y.place(p.y), Value: loadgen.Decimal(p.y) + " " + unit}
+		d.Text = d.Value
 		switch {
 		case p.label != "":
 			d.Text = p.label + d.Text

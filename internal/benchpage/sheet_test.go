@@ -61,6 +61,15 @@ func TestSheet(t *testing.T) {
 	if got := count(elements, "td", ""); got != 4 {
 		t.Errorf("%d cells", got)
 	}
+	var labels []string
+	for _, e := range elements {
+		if e.name == "text" && e.attrs["class"] == "value" {
+			labels = append(labels, e.text)
+		}
+	}
+	if want := []string{"8.25 µs", "8.50 µs", "9.00 µs", "9.50 µs", "10.2 µs"}; !slices.Equal(labels, want) {
+		t.Errorf("values %q, want %q", labels, want)
+	}
 	// Twice as many connections are as far apart everywhere.
 	var at []float64
 	for _, e := range elements {
