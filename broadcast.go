@@ -31,7 +31,8 @@ func (b Broadcaster) broadcast() Broadcast { return Broadcast{from: b} }
 
 // Emit sends an event to every socket of the namespace, on all nodes. It never
 // waits for anyone. An error says that an argument cannot be encoded, or that
-// the event did not leave this node: it was delivered here all the same.
+// the event did not leave this node: it was delivered here all the same, except
+// with recovery, where an event that cannot be kept is delivered nowhere.
 func (b Broadcaster) Emit(event string, args ...any) error {
 	return b.broadcast().Emit(event, args...)
 }

@@ -43,7 +43,8 @@ type outgoing struct {
 }
 
 // keep has m kept and sent to the other nodes, and delivers it here, with its
-// offset. With an error that is not ErrLogBehind it is delivered all the same.
+// offset. With an error it is delivered nowhere: who is away could not be told
+// that it is missing.
 func (o *outbox) keep(m *adapter.Message, deliver func(offset string)) error {
 	x := &outgoing{do: deliver, size: sizeOf(m)}
 	o.order.Lock()
@@ -61,7 +62,11 @@ func (o *outbox) keep(m *adapter.Message, deliver func(offset string)) error {
 		o.release(x, offset)
 	}
 	if err := o.log.Append(m, kept); err != nil {
-		kept("")
+		o.counts.refused.Add(1)
+		o.mu.Lock()
+		x.do = func(string) {}
+		o.mu.Unlock()
+		o.release(x, "")
 		return err
 	}
 	return nil
