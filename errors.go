@@ -25,9 +25,8 @@ var (
 	// ErrReserved says that an event's name is reserved: connect,
 	// connect_error, disconnect, disconnecting, newListener, removeListener.
 	ErrReserved = errors.New("socketeer: event name is reserved")
-	// ErrAcknowledged says that an event has been acknowledged before, or does
-	// not want to be.
-	ErrAcknowledged = errors.New("socketeer: event is acknowledged already, or wants no acknowledgement")
+	// ErrAcknowledged says that an event has been acknowledged before.
+	ErrAcknowledged = errors.New("socketeer: event is acknowledged already")
 	// ErrNoSuchArgument says that an event or a reply has fewer arguments.
 	ErrNoSuchArgument = sio.ErrNoSuchArgument
 )

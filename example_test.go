@@ -25,7 +25,7 @@ func Example() {
 	}
 	defer io.Close()
 	io.On("say", func(ctx context.Context, m *socketeer.Message) error {
-		return io.Emit("msg", m.Raw(0))
+		return io.Emit("msg", m.Arg(0))
 	})
 	mux := http.NewServeMux()
 	mux.Handle("/socket.io/", io)

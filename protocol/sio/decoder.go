@@ -61,7 +61,7 @@ func (d *Decoder) Text(b []byte) (p Packet, ok bool, err error) {
 
 // begin keeps p, which lacks want attachments, and leaves it empty.
 func (d *Decoder) begin(p *Packet, want int) (reason string) {
-	if _, reason := scanPlaceholders(p.Data, want); reason != "" {
+	if _, reason := scanPlaceholders(p.Data, want, nil); reason != "" {
 		return reason
 	}
 	p.Data = bytes.Clone(p.Data)
