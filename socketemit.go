@@ -2,6 +2,7 @@ package socketeer
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/socketeer-io/socketeer/engineio"
 	"github.com/socketeer-io/socketeer/protocol/sio"
@@ -76,7 +77,7 @@ func (s *Socket) EmitWithAck(ctx context.Context, event string, args ...any) (*R
 		if s.state.Load() == socketDisconnected { // ctx may be the socket's
 			return nil, ErrDisconnected
 		}
-		return nil, context.Cause(ctx)
+		return nil, fmt.Errorf("socketeer: no acknowledgement: %w", context.Cause(ctx))
 	}
 }
 

@@ -8,8 +8,9 @@ import (
 	"github.com/socketeer-io/socketeer/protocol/sio"
 )
 
-// Event is an event with one argument of type T: a value that server and
-// client code share.
+// Event is an event with one argument of type T: a value that the parts of a
+// program share. Emit also takes a socket of package client, whose Handle takes
+// the event's Name.
 type Event[T any] struct{ name string }
 
 // NewEvent returns the event of this name.
@@ -34,7 +35,7 @@ func (e Event[T]) Handle(on Registrar, h func(ctx context.Context, s *Socket, v 
 func (e Event[T]) Emit(to Emitter, v T) error { return to.Emit(e.name, v) }
 
 // Call is an event that answers: with a question of type Q and an answer of
-// type R.
+// type R. In package client, Call and HandleCall take its Name.
 type Call[Q, R any] struct{ name string }
 
 // NewCall returns the call of this name.

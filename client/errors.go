@@ -45,7 +45,8 @@ var (
 )
 
 // HTTPError says that the server, or something before it, answered a request
-// of the connection with an HTTP error. Code is Engine.IO's: 0 unknown
+// of the connection with an HTTP error. It has Status, Code and Message, the
+// server's, which may be empty. Code is Engine.IO's: 0 unknown
 // transport, 1 unknown session, 2 bad method, 3 bad request, 4 forbidden, 5
 // unsupported protocol; -1 when the answer was not Engine.IO's.
 type HTTPError = engine.HTTPError

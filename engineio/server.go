@@ -79,13 +79,8 @@ func NewServer(o Options, open func(c *Conn) Session) (*Server, error) {
 	if o.NodeTag == "" {
 		o.NodeTag = randomID(3)
 	}
-	for _, t := range o.Transports {
-		if t != polling_ && t != websocket {
-			return nil, fmt.Errorf("socketeer: unknown transport %q: use %q or %q", t, polling_, websocket)
-		}
-	}
-	if !validID(o.NodeTag) || len(o.NodeTag) != tagLen {
-		return nil, fmt.Errorf("socketeer: node tag %q is not four characters of [A-Za-z0-9_-]", o.NodeTag)
+	if err := o.validate(); err != nil {
+		return nil, err
 	}
 	s := &Server{o: o, accepted: open, start: time.Now(), stop: make(chan struct{}), flushers: newFlushers()}
 	tick := min(max(min(o.PingInterval, o.PingTimeout)/256, time.Millisecond), 50*time.Millisecond)
