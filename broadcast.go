@@ -369,8 +369,9 @@ func (b Broadcast) Leave(ctx context.Context, rooms ...string) error {
 	return b.request(ctx, &adapter.Message{Kind: adapter.Leave, Target: b.target, Rooms: rooms})
 }
 
-// Disconnect disconnects the sockets, on all nodes, and returns when it is
-// under way. With close, their connections are closed too.
+// Disconnect disconnects the sockets, on all nodes, and returns when it is done:
+// nothing is delivered to them any more, nor from them; their disconnect handlers
+// may still be running. With close, their connections are closed too.
 func (b Broadcast) Disconnect(ctx context.Context, close bool) error {
 	return b.request(ctx, &adapter.Message{Kind: adapter.Disconnect, Target: b.target, Close: close})
 }

@@ -8,8 +8,11 @@ import (
 	"github.com/socketeer-io/socketeer/adapter"
 )
 
-// ErrLogBehind says that an event was not sent, because too many wait for the
-// log to keep them; see [WithRecovery].
+// ErrLogBehind says that an event was not sent, to nobody: more than 16 MiB of
+// one namespace's events wait on this node for the log to keep them. It is
+// returned by Emit and what else takes its turn behind them, only with
+// [WithRecovery], and counted in RecoveryStats.Refused. The bound cannot be
+// configured; adapters may have bounds of their own.
 var ErrLogBehind = errors.New("socketeer: too many events wait to be kept")
 
 // maxOutbox bounds the bytes of events of one namespace that wait for the log.
