@@ -77,7 +77,7 @@ func TestBenchRefuses(t *testing.T) {
 		{"mistyped flag", "unknown flag: --conn (did you mean --conns?)", append(addr, "--conn", "5")},
 		{"mistyped command", `unknown command "tabel" for "socketeer bench" (did you mean table?)`, []string{"bench", "tabel"}},
 		{"mistyped command of config", `unknown command "shwo" for "socketeer config"`, []string{"config", "shwo"}},
-		{"flag of a subcommand", "did you mean --strength?", []string{"bench", "model", "--strenght", "5"}},
+		{"flag of a subcommand", "did you mean --strength?", []string{"bench", "model", "--strengt", "5"}},
 		{"no address", `required flag(s) "addr"`, []string{"bench", "--mode", "idle"}},
 		{"no mode", `required flag(s) "mode"`, []string{"bench", "--addr", "127.0.0.1:1"}},
 		{"unknown mode", `mode "sunny" is none of`, []string{"bench", "--addr", "127.0.0.1:1", "--mode", "sunny"}},

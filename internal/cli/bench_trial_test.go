@@ -84,6 +84,11 @@ func TestBenchTableRowThatFails(t *testing.T) {
 	if b, err := os.ReadFile(markdown); err != nil || !strings.Contains(string(b), why) {
 		t.Errorf("%v in\n%s", err, b)
 	}
+	// A file that cannot be written after all does not take the table along.
+	status, stdout, stderr = run(t, "bench", "table", "--row", "1", "--scale", "1", "--serve", "false {port}", "--markdown", "/dev/full")
+	if status != 1 || !strings.Contains(stdout, why) || !strings.Contains(stderr, "no space left") {
+		t.Errorf("status %d, stderr %q, stdout\n%s", status, stderr, stdout)
+	}
 }
 
 // shows checks what a page says.

@@ -15,7 +15,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/socketeer-io/socketeer"
-	"github.com/socketeer-io/socketeer/internal/app/bench"
 	"github.com/socketeer-io/socketeer/internal/loadgen"
 )
 
@@ -50,32 +49,32 @@ func TestRunAgainstOtherApplication(t *testing.T) {
 	}
 }
 
-// limitedFiles is how many files the server of [limited] may open.
-const limitedFiles = 60
+const (
+	// limitedFiles is how many files the server of TestServeLimited may open.
+	limitedFiles = 60
+	// asLimited makes a test binary be it.
+	asLimited = "LOADGEN_TEST_LIMITED"
+)
 
-// limited serves the bench application with so few open files that not all
-// connections are accepted.
-func limited() error {
+// It is no test, but the bench application with so few open files that it does
+// not accept all connections.
+func TestServeLimited(t *testing.T) {
+	if os.Getenv(asLimited) == "" {
+		t.Skip("it is for TestRunAgainstServerWithoutFiles")
+	}
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: limitedFiles, Max: limitedFiles}); err != nil {
-		return err
+		t.Fatal(err)
 	}
-	io, err := socketeer.NewServer()
-	if err != nil {
-		return err
-	}
-	bench.Mount(io)
-	srv := httptest.NewServer(io)
-	defer srv.Close()
-	fmt.Println(srv.Listener.Addr())
-	_, err = os.Stdin.Read(make([]byte, 1)) // until the test has ended
-	return err
+	fmt.Println(newServer(t))
+	_, err := os.Stdin.Read(make([]byte, 1)) // until it is killed
+	t.Error(err)
 }
 
 // Without its process, a server at its limit on open files is only guessed at;
 // with it, it is found out before the run.
 func TestRunAgainstServerWithoutFiles(t *testing.T) {
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), asWorker+"=serves")
+	cmd := exec.Command(os.Args[0], "-test.run=^TestServeLimited$")
+	cmd.Env = append(os.Environ(), asLimited+"=1")
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

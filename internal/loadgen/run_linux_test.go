@@ -35,11 +35,6 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
-	case "serves":
-		if err := limited(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
 	case "fails":
 		fmt.Fprintln(os.Stderr, "no such luck")
 		os.Exit(3)
