@@ -258,7 +258,6 @@ func (l *loop) load(ctx context.Context, w window, done func() bool) error {
 	}
 	l.mu.Lock()
 	l.sending, l.measure = true, w
-	l.returning = l.cfg.Mode == Deploy
 	if l.cfg.Rate > 0 {
 		l.pace = newPacer(w, l.sends, l.number, l.of, l.part, l.whole)
 		if l.cfg.Mode == Drops {

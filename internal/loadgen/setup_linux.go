@@ -176,10 +176,16 @@ func (l *loop) connect(ctx context.Context) error {
 	if err != nil || !l.joins {
 		return err
 	}
-	return l.setUp(ctx, 2*limit, true, func() int { return l.tally.ready }, func(c *conn) error {
+	err = l.setUp(ctx, 2*limit, true, func() int { return l.tally.ready }, func(c *conn) error {
 		l.join(c)
 		return nil
 	})
+	if err == nil && l.cfg.Mode == Deploy { // from now on: a server may go before the load has begun
+		l.mu.Lock()
+		l.returning = true
+		l.mu.Unlock()
+	}
+	return err
 }
 
 // join asks for the connection's room.
