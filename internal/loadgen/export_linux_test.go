@@ -11,3 +11,5 @@ func Portions(c Config, processes int) ([]Config, error) {
 }
 
 func ProcessesFor(c Config, files uint64) int { return c.withDefaults().processesFor(files) }
+
+const SpareFiles = spareFiles

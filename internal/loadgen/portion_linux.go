@@ -34,9 +34,6 @@ func (c Config) unit() int {
 // portions deals the connections of a run to so many processes, and with them
 // the load. Rooms and pairs stay together.
 func portions(c Config, processes int) ([]portion, error) {
-	if c.Mode.cuts() && processes > 1 {
-		return nil, fmt.Errorf("socketeer: %s is for one process, not %d", c.Mode, processes)
-	}
 	unit := c.unit()
 	units := (c.Conns + unit - 1) / unit
 	if processes > units {
@@ -49,7 +46,9 @@ func portions(c Config, processes int) ([]portion, error) {
 		part := c
 		part.Conns = to - from
 		part.Room = min(part.Room, part.Conns) // the last may be smaller
-		part.Rate = c.Rate * float64(part.Conns) / float64(c.Conns)
+		if part.Rate = c.Rate * float64(part.Conns) / float64(c.Conns); c.Mode == Drops {
+			part.Rate = part.dropsRate()
+		}
 		part.ConnectInflight = max(1, c.ConnectInflight/processes)
 		part.Loops = max(1, min(part.Loops, part.Conns/min(2, unit)))
 		// The next process goes on with the server after the last one's.
@@ -84,7 +83,7 @@ func (c Config) processesFor(files uint64) int {
 	files = min(files, math.MaxInt32)
 	room := (int(files) - spareFiles) * c.Conns / c.sockets() // connections a process
 	unit := c.unit()
-	if room < unit || c.Mode.cuts() {
+	if room < unit {
 		return 1
 	}
 	units := (c.Conns + unit - 1) / unit

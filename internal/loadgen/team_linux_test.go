@@ -16,6 +16,7 @@ import (
 func shared(t *testing.T, cfg loadgen.Config, processes int) loadgen.Config {
 	t.Helper()
 	t.Setenv(asWorker, "works")
+	t.Setenv("GORACE", "halt_on_error=1 atexit_sleep_ms=0") // a race in a process is to fail the run
 	cfg.Processes, cfg.Worker = processes, []string{os.Args[0]}
 	return cfg
 }
@@ -66,7 +67,6 @@ func TestProcessesFail(t *testing.T) {
 		"no command to start them":                          func(_ *testing.T, c *loadgen.Config) { c.Worker = nil },
 		"takes 1 to 64":                                     func(_ *testing.T, c *loadgen.Config) { c.Processes = 65 },
 		"4 processes for 3 rooms":                           func(_ *testing.T, c *loadgen.Config) { c.Processes = 4 },
-		"storm is for one process":                          func(_ *testing.T, c *loadgen.Config) { c.Mode = loadgen.Storm },
 	} {
 		t.Run(want, func(t *testing.T) {
 			cfg := shared(t, short(loadgen.Rooms, addr), 2)
