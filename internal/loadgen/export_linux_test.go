@@ -10,6 +10,15 @@ func Portions(c Config, processes int) ([]Config, error) {
 	return configs, err
 }
 
+// Sources returns the number of each portion's first source address.
+func Sources(c Config, processes int) (sources []int) {
+	parts, _ := portions(c.withDefaults(), processes)
+	for _, p := range parts {
+		sources = append(sources, p.Source)
+	}
+	return sources
+}
+
 func ProcessesFor(c Config, files uint64) int { return c.withDefaults().processesFor(files) }
 
 const SpareFiles = spareFiles

@@ -10,6 +10,7 @@ type portion struct {
 	Config Config
 	Part   int // from 0
 	Parts  int
+	Source int // number of its first source address
 }
 
 // name tells the rooms of the share from those of the others.
@@ -40,6 +41,7 @@ func portions(c Config, processes int) ([]portion, error) {
 		return nil, fmt.Errorf("socketeer: %d processes for %s: a process needs at least one, and they are not shared",
 			processes, c.units(units))
 	}
+	largest := min(c.Conns, (units+processes-1)/processes*unit)
 	parts := make([]portion, processes)
 	for k := range parts {
 		from, to := k*units/processes*unit, min(c.Conns, (k+1)*units/processes*unit)
@@ -55,7 +57,7 @@ func portions(c Config, processes int) ([]portion, error) {
 		first := from % len(c.Addrs)
 		part.Addrs = append(append([]string{}, c.Addrs[first:]...), c.Addrs[:first]...)
 		part.PIDs, part.Worker, part.Processes, part.Progress = nil, nil, 0, nil
-		parts[k] = portion{Config: part, Part: k, Parts: processes}
+		parts[k] = portion{Config: part, Part: k, Parts: processes, Source: k * c.sources(largest)}
 	}
 	return parts, nil
 }

@@ -2,6 +2,7 @@ package loadgen_test
 
 import (
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/socketeer-io/socketeer/internal/loadgen"
@@ -66,6 +67,26 @@ func TestProcessesFor(t *testing.T) {
 	} {
 		if got := loadgen.ProcessesFor(tt.cfg, tt.files); got != tt.want {
 			t.Errorf("%d processes, want %d for %d files and %+v", got, tt.want, tt.files, tt.cfg)
+		}
+	}
+}
+
+// TestSources has a source address for each 25,000 connections to a server,
+// and for each 8,000 where they come back.
+func TestSources(t *testing.T) {
+	for _, tt := range []struct {
+		cfg  loadgen.Config
+		want []int
+	}{
+		{loadgen.Config{Mode: loadgen.Echo, Conns: 50_000}, []int{0, 1, 2}},
+		{loadgen.Config{Mode: loadgen.Echo, Conns: 50_000, Polling: 0.1}, []int{0, 2, 4}},
+		{loadgen.Config{Mode: loadgen.Storm, Conns: 50_000, Room: 100}, []int{0, 3, 6}},
+		{loadgen.Config{Mode: loadgen.Deploy, Conns: 24_000, Room: 100}, []int{0, 1, 2}},
+		{loadgen.Config{Mode: loadgen.Drops, Conns: 24_100, Room: 100}, []int{0, 2, 4}}, // the largest has 8,100
+	} {
+		tt.cfg.Addrs = []string{"a"}
+		if got := loadgen.Sources(tt.cfg, 3); !slices.Equal(got, tt.want) {
+			t.Errorf("%+v from %v, want %v", tt.cfg, got, tt.want)
 		}
 	}
 }
