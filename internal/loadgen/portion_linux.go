@@ -41,7 +41,7 @@ func portions(c Config, processes int) ([]portion, error) {
 		return nil, fmt.Errorf("socketeer: %d processes for %s: a process needs at least one, and they are not shared",
 			processes, c.units(units))
 	}
-	largest := min(c.Conns, (units+processes-1)/processes*unit)
+	sources := c.sources(c.largest(processes))
 	parts := make([]portion, processes)
 	for k := range parts {
 		from, to := k*units/processes*unit, min(c.Conns, (k+1)*units/processes*unit)
@@ -57,9 +57,16 @@ func portions(c Config, processes int) ([]portion, error) {
 		first := from % len(c.Addrs)
 		part.Addrs = append(append([]string{}, c.Addrs[first:]...), c.Addrs[:first]...)
 		part.PIDs, part.Worker, part.Processes, part.Progress = nil, nil, 0, nil
-		parts[k] = portion{Config: part, Part: k, Parts: processes, Source: k * c.sources(largest)}
+		parts[k] = portion{Config: part, Part: k, Parts: processes, Source: k * sources}
 	}
 	return parts, nil
+}
+
+// largest is how many connections the largest of so many portions has.
+func (c Config) largest(processes int) int {
+	unit := c.unit()
+	units := (c.Conns + unit - 1) / unit
+	return min(c.Conns, (units+processes-1)/processes*unit)
 }
 
 // units names a number of what must stay in one process.
@@ -75,8 +82,32 @@ func (c Config) units(n int) string {
 
 // sockets is how many TCP connections a run may have: two for a client on HTTP
 // long-polling.
-func (c Config) sockets() int {
-	return c.Conns + int(math.Ceil(float64(c.Conns)*c.Polling))
+func (c Config) sockets() int { return c.socketsOf(c.Conns) }
+
+// socketsOf is how many so many of its connections may have. A client that
+// comes back has closed its old ones.
+func (c Config) socketsOf(conns int) int {
+	return conns + int(math.Ceil(float64(conns)*c.Polling))
+}
+
+// fit fails when one of so many processes would need more files than it may
+// have open.
+func (c Config) fit(processes int, files uint64) error {
+	need := func(conns int) uint64 { return uint64(c.socketsOf(conns)) + spareFiles }
+	largest := c.largest(processes)
+	if need(largest) <= files {
+		return nil
+	}
+	err := &FileLimitError{Conns: largest, Need: need(largest), Have: files}
+	switch {
+	case c.Mode == Broadcast:
+		err.Instead = ": more processes do not help, the room is in one"
+	case c.Mode.inRooms() && need(c.unit()) > files:
+		err.Instead = " or have smaller rooms (--room): all of one is in one process"
+	case processes == MaxProcesses:
+		err.Instead = fmt.Sprintf(": more than %d processes are too many", MaxProcesses)
+	}
+	return err
 }
 
 // processesFor returns how many processes a run needs when each may have so

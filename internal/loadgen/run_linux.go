@@ -52,18 +52,15 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 
 // processes returns how many the run is shared among.
 func (c Config) processes() (int, error) {
-	if c.Processes > 0 || len(c.Worker) == 0 {
-		return max(1, c.Processes), nil
-	}
 	files, err := FileLimit()
 	if err != nil {
 		return 0, err
 	}
-	n := c.processesFor(files)
-	if n > MaxProcesses {
-		return 0, &FileLimitError{Conns: c.Conns / MaxProcesses, Need: uint64(c.sockets()/MaxProcesses + spareFiles), Have: files}
+	n := max(1, c.Processes)
+	if c.Processes == 0 && len(c.Worker) > 0 {
+		n = min(MaxProcesses, c.processesFor(files))
 	}
-	return n, nil
+	return n, c.fit(n, files)
 }
 
 // gather starts the processes that share the run.
