@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -240,5 +241,22 @@ func TestComebackFiles(t *testing.T) {
 	t.Setenv(workerFiles, fmt.Sprint(conns/2+loadgen.SpareFiles-1))
 	if _, err := loadgen.Run(t.Context(), shared(t, cfg, 2)); err == nil || !strings.Contains(err.Error(), "the limit on open files") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestPass puts together what two processes tell, and has one do all of it.
+func TestPass(t *testing.T) {
+	var times [2][]int64
+	got := [][]uint32{{1, 2, 3}, {4, 5}}
+	for us := int64(1); us < 20_000_000; us += us/3 + 1 {
+		times[us%2] = append(times[us%2], us)
+	}
+	two, n, all, err := loadgen.Pass(times[:], got)
+	one, m, _, _ := loadgen.Pass([][]int64{slices.Concat(times[:]...)}, [][]uint32{all})
+	if two != one || n != m || int(n) != len(times[0])+len(times[1]) || n == 0 {
+		t.Errorf("%d times of two processes: %+v\n%d of one: %+v", n, two, m, one)
+	}
+	if !slices.Equal(all, []uint32{1, 2, 3, 4, 5}) || err == nil {
+		t.Errorf("got %v, and of nonsense %v", all, err)
 	}
 }
