@@ -23,7 +23,11 @@ been had nobody been away; the gaps, from the loss of a connection until the
 client was back in its room; of those, what the last attempt took; how many
 were connected at the end; and the servers' CPU time and memory, with what new
 ones take to start. Latency includes the messages that are replayed after a
-recovery.`
+recovery.
+
+Whoever loses a server goes to the others, so that each must be able to open
+files for more than its share: with 3 servers, the last one to be replaced for
+three quarters of all connections. What would not fit is refused.`
 
 // newBenchDeployCommand returns the command that replaces servers under load.
 func newBenchDeployCommand() *cobra.Command {
@@ -83,6 +87,7 @@ func newBenchDeployCommand() *cobra.Command {
 	f.IntVar(&s.Payload, "payload", 64, "bytes of data in a message")
 	serverFlags(f, &s)
 	f.IntSliceVar(&o.PIDs, "pid", nil, "processes that the servers need besides, such as a Redis, PID[,PID...]: their CPU time and memory count, too")
+	processesFlag(f, &s.Processes)
 	f.BoolVar(&asJSON, "json", false, "print the report as JSON")
 	f.StringVar(&page, "html", "", "write the report as a page to this file, too")
 	return cmd

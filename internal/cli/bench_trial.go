@@ -23,9 +23,14 @@ func trialFlags(f *pflag.FlagSet, s *trial.Setup, asJSON *bool, page *string, du
 	f.IntVar(&s.Payload, "payload", 64, "bytes of data in a message")
 	f.Var(shareValue{&s.Polling}, "polling", "share of the connections on HTTP long-polling, such as 5%")
 	serverFlags(f, s)
-	f.IntVar(&s.Processes, "processes", 0, "processes that share the connections (default: as many as the limit on open files makes necessary)")
+	processesFlag(f, &s.Processes)
 	f.BoolVar(asJSON, "json", false, "print the report as JSON")
 	f.StringVar(page, "html", "", "write the report as a page to this file, too")
+}
+
+// processesFlag adds the flag that says how many processes the load comes from.
+func processesFlag(f *pflag.FlagSet, processes *int) {
+	f.IntVar(processes, "processes", 0, "processes that share the connections (default: as many as the limit on open files makes necessary)")
 }
 
 // serverFlags adds the flags that say what servers to start.

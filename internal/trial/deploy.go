@@ -65,10 +65,13 @@ func Deploy(ctx context.Context, s Setup, o DeployOptions) (*loadgen.Report, err
 		return nil, err
 	}
 	defer servers.Close()
+	if err := loadgen.ReplacedFit(servers.PIDs(), o.Sockets()); err != nil {
+		return nil, err
+	}
 	r := &rollout{setup: s, opts: o, servers: servers}
 	report, err := loadgen.Run(ctx, loadgen.Config{
 		Addrs: servers.Addrs(), PIDs: o.PIDs, Servers: servers.Processes, Mode: loadgen.Deploy, Conns: o.Conns, Room: o.Room, Rate: o.Deliveries,
-		Payload: s.Payload, Polling: o.Polling, Recover: o.Recover, Warmup: s.Warmup, Processes: 1,
+		Payload: s.Payload, Polling: o.Polling, Recover: o.Recover, Warmup: s.Warmup, Processes: s.Processes, Worker: s.Worker,
 		Duration: o.length(), Drain: stragglers,
 		During:   r.run,
 		Progress: func(p loadgen.Progress) { s.say("%s", p) },
