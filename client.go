@@ -84,7 +84,7 @@ func (c *client) Message(data []byte, isBinary bool) error {
 		s.acknowledged(p)
 	case sio.Disconnect:
 		c.remove(s, true)
-		s.disconnect(reasonClient, false)
+		s.disconnect(ReasonClientDisconnect, false)
 	default:
 		return fmt.Errorf("%w: type %d", errViolation, p.Type)
 	}
@@ -245,7 +245,7 @@ func (c *client) socketsLocked() []*Socket {
 // the connection.
 func (c *client) disconnectAll() {
 	for _, s := range c.sockets() {
-		s.disconnect(reasonServer, true)
+		s.disconnect(ReasonServerDisconnect, true)
 	}
 	c.conn.Close()
 }

@@ -12,10 +12,6 @@ import (
 	"github.com/socketeer-io/socketeer/adapter"
 )
 
-// reasonMoved is why a socket ends whose client has come back by another
-// connection.
-const reasonMoved = "recovered elsewhere"
-
 const (
 	// maxPID and maxOffset bound what a client presents to recover.
 	maxPID    = 100
@@ -183,7 +179,7 @@ func (s *Socket) evicted() {
 		x.moved()
 	}
 	wasThere := s.state.Load() > socketRecovering
-	s.disconnect(reasonMoved, false)
+	s.disconnect(ReasonRecoveredElsewhere, false)
 	s.leaveAll()
 	s.client.conn.Close()
 	if !wasThere {
@@ -269,10 +265,10 @@ func (s *Socket) failComeBack(b *comeback, err error, rooms []string) {
 	case err != nil && !errors.Is(err, ErrDisconnected):
 		reason = RecoveryRefused
 		if x := s.session.Load(); x != nil {
-			x.leave(reasonServer, nil)
+			x.leave(ReasonServerDisconnect, nil)
 		}
 	case s.session.Load() != nil:
-		s.session.Load().leave("transport close", append([]string{s.ID()}, rooms...))
+		s.session.Load().leave(ReasonTransportClose, append([]string{s.ID()}, rooms...))
 	default:
 		s.putBack(b)
 	}

@@ -43,7 +43,7 @@ func TestMessage(t *testing.T) {
 			if want := `["event","a",7,{"X":1,"Y":2}]`; string(m.Data()) != want {
 				return fmt.Errorf("data %s", m.Data())
 			}
-			if err := m.Ack(); !errors.Is(err, socketeer.ErrAcknowledged) {
+			if err := m.Ack(); err != nil {
 				return fmt.Errorf("ack that nobody wants: %w", err)
 			}
 			return nil
@@ -279,6 +279,18 @@ func TestBinary(t *testing.T) {
 		must(t, away.To(c.id).Emit("file", file{"b", []byte("broadcast")}, 1))
 		c.expect("file", []byte("direct"), []byte{})
 		c.expect("file", file{"b", []byte("broadcast")}, 1)
+
+		// What came is sent on as it is, also to the clients of other nodes.
+		home.On("pass on", func(_ context.Context, m *msg) error {
+			return errors.Join(m.Ack(m.Arg(0)), home.Emit("passed", m.Arg(1), []any{m.Arg(0)}, m.Arg(2)))
+		})
+		there := client(t, away, "/")
+		if got := c.ask("pass on", file{"a", []byte{3}}, []byte{4}); !bytes.Equal(got[0].(map[string]any)["content"].([]byte), []byte{3}) {
+			t.Errorf("reply %v", got)
+		}
+		for _, c := range []*member{c, there} {
+			c.expect("passed", []byte{4}, []any{file{"a", []byte{3}}}, nil)
+		}
 
 		replies := make(chan []socketeer.Reply, 1)
 		go func() {

@@ -25,7 +25,7 @@ func Example() {
 	}
 	defer io.Close()
 	io.On("say", func(ctx context.Context, m *socketeer.Message) error {
-		return io.Emit("msg", m.Raw(0))
+		return io.Emit("msg", m.Arg(0))
 	})
 	mux := http.NewServeMux()
 	mux.Handle("/socket.io/", io)
@@ -109,10 +109,14 @@ func ExampleEvent() {
 	defer stop()
 	chat := io.Of("/chat")
 	chat.OnConnect(func(ctx context.Context, s *socketeer.Socket) error {
-		return s.Join(ctx, "lobby")
+		return s.Join(ctx, "room:lobby")
 	})
 	say.Handle(chat, func(ctx context.Context, s *socketeer.Socket, v Say) error {
-		return say.Emit(chat.To(v.Room), v)
+		room := "room:" + v.Room // the client chose the name: not a room of another kind
+		if !slices.Contains(s.Rooms(), room) {
+			return &socketeer.Error{Code: "not_in_room", Message: "enter the room first"}
+		}
+		return say.Emit(chat.To(room), v)
 	})
 
 	c, err := socketclient.New(url + "/chat")

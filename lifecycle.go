@@ -14,13 +14,6 @@ import (
 	"github.com/socketeer-io/socketeer/protocol/sio"
 )
 
-// Disconnect reasons of the namespace's layer. Those of the connection are in
-// package engineio.
-const (
-	reasonClient = "client namespace disconnect"
-	reasonServer = "server namespace disconnect"
-)
-
 // inbox is a queue of messages that are handled one after the other. Its zero
 // value is empty.
 type inbox struct {

@@ -57,8 +57,17 @@ func (m *Message) NumArgs() int {
 	return max(len(args)-1, 0)
 }
 
-// Raw returns argument i as it came, nil if there is none. Binary values are
-// placeholders in it; see Attachments.
+// Arg returns argument i as it came, to be sent on by an Emit or Ack, with the
+// binary values in it; null if there is none.
+func (m *Message) Arg(i int) sio.Value {
+	if i < 0 {
+		return sio.Value{}
+	}
+	return sio.ValueOf(m.data, i+1, m.attachments)
+}
+
+// Raw returns the JSON of argument i, nil if there is none. Binary values are
+// placeholders in it, see Attachments: to send it on, use Arg.
 func (m *Message) Raw(i int) json.RawMessage {
 	if i < 0 {
 		return nil
@@ -85,8 +94,12 @@ func (m *Message) Decode(to ...any) error {
 func (m *Message) WantsAck() bool { return m.ack.Load() == ackWanted }
 
 // Ack acknowledges the event. It can be done once, during or after the
-// handler; ErrAcknowledged otherwise.
+// handler; ErrAcknowledged otherwise. If the sender does not wait for an
+// acknowledgement it does nothing.
 func (m *Message) Ack(args ...any) error {
+	if m.ack.Load() == ackNone {
+		return nil
+	}
 	if m.reply != nil {
 		data, attachments, err := sio.Encode(args...)
 		if err != nil {
@@ -146,6 +159,8 @@ func sizeHint(args []any) int {
 			n += len(v) + 3
 		case json.RawMessage:
 			n += len(v) + 1
+		case sio.Value:
+			n += v.Len() + 1
 		default:
 			n += 32
 		}

@@ -14,7 +14,10 @@ import (
 	"github.com/socketeer-io/socketeer/engineio"
 )
 
-// Option configures a [Server].
+// Option configures a [Server]. Those of the connection (ping interval and
+// timeout, upgrade timeout, payload, send buffer, attachments) take 0 for the
+// default, and refuse what is negative; of the other limits and timeouts each
+// says what 0 means.
 type Option func(*options)
 
 type options struct {
@@ -60,8 +63,10 @@ func (o *options) validate() error {
 		return errors.New("socketeer: logger is nil")
 	case o.connectTimeout <= 0 || o.requestTimeout <= 0:
 		return errors.New("socketeer: timeouts must be positive")
-	case o.maxPending <= 0 || o.maxNamespaces < 0 || o.maxRooms < 0 || o.shutdownRate < 0:
-		return errors.New("socketeer: limits must be positive")
+	case o.maxPending <= 0:
+		return errors.New("socketeer: the limit on pending events must be positive")
+	case o.maxAttachments < 0 || o.maxNamespaces < 0 || o.maxRooms < 0 || o.shutdownRate < 0:
+		return errors.New("socketeer: limits must not be negative")
 	}
 	return o.recovery.validate()
 }
@@ -74,11 +79,13 @@ func WithPath(path string) Option { return func(o *options) { o.path = path } }
 // [adapter.Memory]: the server is alone.
 func WithAdapter(f adapter.Factory) Option { return func(o *options) { o.adapter = f } }
 
-// WithLogger sets where the server logs. Default: nowhere.
+// WithLogger sets where the server logs. Keys: "sid" (a socket's or a session's
+// id), "nsp", "event", "err". The server does not say which node it is;
+// adapters add the key "node" to their own lines. Default: nowhere.
 func WithLogger(l *slog.Logger) Option { return func(o *options) { o.logger = l } }
 
 // WithConnectTimeout sets how long a client may stay without joining a
-// namespace. Default 45 s.
+// namespace; it must be positive. Default 45 s.
 func WithConnectTimeout(d time.Duration) Option { return func(o *options) { o.connectTimeout = d } }
 
 // WithPingInterval sets the time between heartbeats. Default 25 s.
@@ -106,7 +113,7 @@ func WithMaxAttachments(n int) Option { return func(o *options) { o.maxAttachmen
 // When there are more, or they hold more bytes than WithMaxPayload allows for
 // one, nothing is read from its client until there are fewer.
 // While an acknowledgement of the client is awaited, four times as many may
-// wait, for it comes by the same way. Default 256.
+// wait, for it comes by the same way. It must be positive. Default 256.
 func WithMaxPending(n int) Option { return func(o *options) { o.maxPending = n } }
 
 // WithSendBuffer sets how many bytes may wait for one client before it is
@@ -167,7 +174,7 @@ func WithSessionID(f func(*http.Request) (string, error)) Option {
 }
 
 // WithRequestTimeout bounds requests to other nodes whose context has no
-// deadline. Default 5 s.
+// deadline; it must be positive. Default 5 s.
 func WithRequestTimeout(d time.Duration) Option { return func(o *options) { o.requestTimeout = d } }
 
 // WithShutdownRate sets how many connections a second [Server.Shutdown] closes
@@ -178,7 +185,8 @@ func WithRequestTimeout(d time.Duration) Option { return func(o *options) { o.re
 func WithShutdownRate(perSecond int) Option { return func(o *options) { o.shutdownRate = perSecond } }
 
 // WithMaxRooms bounds how many rooms one socket can be in, its own id not
-// counted; see [ErrTooManyRooms]. Default 10,000; JavaScript has no bound.
+// counted; see [ErrTooManyRooms]. Default 10,000; 0 allows none. JavaScript has
+// no bound.
 func WithMaxRooms(n int) Option { return func(o *options) { o.maxRooms = n } }
 
 // WithCleanupEmptyChildNamespaces removes the namespaces that [Server.OfFunc]
@@ -187,7 +195,7 @@ func WithMaxRooms(n int) Option { return func(o *options) { o.maxRooms = n } }
 func WithCleanupEmptyChildNamespaces() Option { return func(o *options) { o.cleanup = true } }
 
 // WithMaxNamespaces bounds how many namespaces clients can have made by
-// [Server.OfFunc] and [Server.OfPattern]. Default 10,000.
+// [Server.OfFunc] and [Server.OfPattern]. Default 10,000; 0 allows none.
 func WithMaxNamespaces(n int) Option { return func(o *options) { o.maxNamespaces = n } }
 
 // WithClient serves the JavaScript client from a file system that holds

@@ -22,7 +22,16 @@ func TestOptionsAreValidated(t *testing.T) {
 		"request timeout": socketeer.WithRequestTimeout(-1),
 		"max pending":     socketeer.WithMaxPending(0),
 		"max namespaces":  socketeer.WithMaxNamespaces(-1),
+		"max rooms":       socketeer.WithMaxRooms(-1),
+		"attachments":     socketeer.WithMaxAttachments(-1),
+		"shutdown rate":   socketeer.WithShutdownRate(-1),
 		"transports":      socketeer.WithTransports("pigeon"),
+		"ping interval":   socketeer.WithPingInterval(-1),
+		"ping timeout":    socketeer.WithPingTimeout(-time.Second),
+		"upgrade timeout": socketeer.WithUpgradeTimeout(-1),
+		"payload":         socketeer.WithMaxPayload(-1),
+		"send buffer":     socketeer.WithSendBuffer(-1),
+		"deflate":         socketeer.WithPerMessageDeflate(-1),
 	} {
 		if srv, err := socketeer.NewServer(option); err == nil || !strings.HasPrefix(err.Error(), "socketeer: ") {
 			t.Errorf("%s: %v, %v", name, srv, err)

@@ -115,5 +115,5 @@ func (s *Socket) disconnectNow(close bool) {
 		s.client.disconnectAll()
 		return
 	}
-	s.disconnect(reasonServer, true)
+	s.disconnect(ReasonServerDisconnect, true)
 }

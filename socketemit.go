@@ -2,6 +2,7 @@ package socketeer
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/socketeer-io/socketeer/engineio"
 	"github.com/socketeer-io/socketeer/protocol/sio"
@@ -41,7 +42,9 @@ func (s *Socket) sent(event string, data []byte) {
 }
 
 // EmitWithAck sends an event and waits for the client's acknowledgement, until
-// ctx ends or the socket disconnects (ErrDisconnected).
+// ctx ends (its cause) or the socket disconnects (ErrDisconnected). There is no
+// other bound: with a ctx without a deadline it waits for as long as a client
+// that does not acknowledge is connected.
 func (s *Socket) EmitWithAck(ctx context.Context, event string, args ...any) (*Reply, error) {
 	id := s.nsp.acks.Add(1) - 1
 	p := sio.Packet{Type: sio.Event, Namespace: s.nsp.name, ID: id, HasID: true}
@@ -74,7 +77,7 @@ func (s *Socket) EmitWithAck(ctx context.Context, event string, args ...any) (*R
 		if s.state.Load() == socketDisconnected { // ctx may be the socket's
 			return nil, ErrDisconnected
 		}
-		return nil, context.Cause(ctx)
+		return nil, fmt.Errorf("socketeer: no acknowledgement: %w", context.Cause(ctx))
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+
+	"github.com/socketeer-io/socketeer/engineio"
 )
 
 // OutgoingFunc sees an event that is sent to a socket: its name, and all of it
@@ -66,8 +68,25 @@ func (s *Socket) onAnyOutgoing(f OutgoingFunc, first bool) (off func()) {
 	}
 }
 
+// The reasons for which a socket disconnects, with the strings of the JavaScript
+// server.
+const (
+	ReasonClientDisconnect = "client namespace disconnect"   // the client left the namespace
+	ReasonServerDisconnect = "server namespace disconnect"   // Disconnect was called
+	ReasonTransportClose   = string(engineio.TransportClose) // the connection was closed: by the client, or on the way
+	ReasonTransportError   = string(engineio.TransportError) // the client broke a rule of the transport
+	ReasonParseError       = string(engineio.ParseError)     // the client sent what is no packet of Engine.IO
+	ReasonPingTimeout      = string(engineio.PingTimeout)    // the client was silent for too long
+	ReasonForcedClose      = string(engineio.ForcedClose)    // the connection was closed here: by its Close, or because the client broke a rule
+	ReasonServerShutdown   = string(engineio.ServerShutdown) // Shutdown or Close was called
+	// The JavaScript server has neither of these.
+	ReasonSlowConsumer       = string(engineio.SlowConsumer) // more waited for the client than WithSendBuffer allows
+	ReasonRecoveredElsewhere = "recovered elsewhere"         // the client has come back by another connection
+)
+
 // OnDisconnecting registers a function that is called when the socket
-// disconnects, before OnDisconnect's; Rooms still tells its rooms.
+// disconnects, before OnDisconnect's; Rooms still tells its rooms. The reason is
+// one of the Reason constants.
 func (s *Socket) OnDisconnecting(f func(ctx context.Context, reason string)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -77,7 +96,8 @@ func (s *Socket) OnDisconnecting(f func(ctx context.Context, reason string)) {
 
 // OnDisconnect registers a function that is called once when the socket has
 // disconnected, after all its events have been handled. The context has ended
-// with the socket.
+// with the socket, and Rooms tells no more than the socket's own id. The reason
+// is one of the Reason constants.
 func (s *Socket) OnDisconnect(f func(ctx context.Context, reason string)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -8,8 +8,9 @@ import (
 	"github.com/socketeer-io/socketeer/protocol/sio"
 )
 
-// Event is an event with one argument of type T: a value that server and
-// client code share.
+// Event is an event with one argument of type T: a value that the parts of a
+// program share. Emit also takes a socket of package client, whose Handle takes
+// the event's Name.
 type Event[T any] struct{ name string }
 
 // NewEvent returns the event of this name.
@@ -19,7 +20,7 @@ func NewEvent[T any](name string) Event[T] { return Event[T]{name} }
 func (e Event[T]) Name() string { return e.name }
 
 // Handle registers a handler. An argument that does not decode into T is an
-// error of the event, and does not reach the handler.
+// error of the event, of code "bad_argument", and does not reach the handler.
 func (e Event[T]) Handle(on Registrar, h func(ctx context.Context, s *Socket, v T) error) (off func()) {
 	return on.On(e.name, func(ctx context.Context, m *Message) error {
 		var v T
@@ -34,7 +35,7 @@ func (e Event[T]) Handle(on Registrar, h func(ctx context.Context, s *Socket, v 
 func (e Event[T]) Emit(to Emitter, v T) error { return to.Emit(e.name, v) }
 
 // Call is an event that answers: with a question of type Q and an answer of
-// type R.
+// type R. In package client, Call and HandleCall take its Name.
 type Call[Q, R any] struct{ name string }
 
 // NewCall returns the call of this name.
@@ -44,8 +45,9 @@ func NewCall[Q, R any](name string) Call[Q, R] { return Call[Q, R]{name} }
 func (c Call[Q, R]) Name() string { return c.name }
 
 // Handle registers a handler, whose answer acknowledges the event. If it
-// returns an error, the acknowledgement is {"error": {...}} instead, with what
-// an [*Error] says, or "internal error".
+// returns an error, the acknowledgement is {"error": {...}} instead: with code,
+// message and data of an [*Error], else
+// {"error":{"code":"internal","message":"internal error"}}.
 func (c Call[Q, R]) Handle(on Registrar, h func(ctx context.Context, s *Socket, q Q) (R, error)) (off func()) {
 	return on.On(c.name, func(ctx context.Context, m *Message) error {
 		var q Q

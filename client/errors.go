@@ -36,9 +36,8 @@ var (
 	// ErrReserved says that an event's name is reserved: connect,
 	// connect_error, disconnect, disconnecting, newListener, removeListener.
 	ErrReserved = errors.New("socketeer: event name is reserved")
-	// ErrAcknowledged says that an event has been acknowledged before, or does
-	// not want to be.
-	ErrAcknowledged = errors.New("socketeer: event is acknowledged already, or wants no acknowledgement")
+	// ErrAcknowledged says that an event has been acknowledged before.
+	ErrAcknowledged = errors.New("socketeer: event is acknowledged already")
 	// ErrNoSuchArgument says that an event or a reply has fewer arguments.
 	ErrNoSuchArgument = sio.ErrNoSuchArgument
 	// errHandlerPanic stands for the error of a handler that panicked.
@@ -46,7 +45,8 @@ var (
 )
 
 // HTTPError says that the server, or something before it, answered a request
-// of the connection with an HTTP error. Code is Engine.IO's: 0 unknown
+// of the connection with an HTTP error. It has Status, Code and Message, the
+// server's, which may be empty. Code is Engine.IO's: 0 unknown
 // transport, 1 unknown session, 2 bad method, 3 bad request, 4 forbidden, 5
 // unsupported protocol; -1 when the answer was not Engine.IO's.
 type HTTPError = engine.HTTPError

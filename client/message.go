@@ -53,8 +53,17 @@ func (m *Message) NumArgs() int {
 	return max(len(args)-1, 0)
 }
 
-// Raw returns argument i as it came, nil if there is none. Binary values are
-// placeholders in it; see Attachments.
+// Arg returns argument i as it came, to be sent on by an Emit or Ack, with the
+// binary values in it; null if there is none.
+func (m *Message) Arg(i int) sio.Value {
+	if i < 0 {
+		return sio.Value{}
+	}
+	return sio.ValueOf(m.data, i+1, m.attachments)
+}
+
+// Raw returns the JSON of argument i, nil if there is none. Binary values are
+// placeholders in it, see Attachments: to send it on, use Arg.
 func (m *Message) Raw(i int) json.RawMessage {
 	if i < 0 {
 		return nil
@@ -80,9 +89,13 @@ func (m *Message) Decode(to ...any) error {
 func (m *Message) WantsAck() bool { return m.ack.Load() == ackWanted }
 
 // Ack acknowledges the event. It can be done once, during or after the
-// handler; ErrAcknowledged otherwise. ErrDisconnected says that the connection
+// handler; ErrAcknowledged otherwise. If the sender does not wait for an
+// acknowledgement it does nothing. ErrDisconnected says that the connection
 // on which the event came is gone, and the server's wait with it.
 func (m *Message) Ack(args ...any) error {
+	if m.ack.Load() == ackNone {
+		return nil
+	}
 	data, attachments, err := sio.Encode(args...)
 	if err != nil {
 		return err

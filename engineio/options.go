@@ -1,6 +1,7 @@
 package engineio
 
 import (
+	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
@@ -15,7 +16,7 @@ const (
 )
 
 // Options of a server. The zero value of each field means its default, which
-// is the JavaScript server's unless noted.
+// is the JavaScript server's unless noted. Negative values are an error.
 type Options struct {
 	// PingInterval is the time between heartbeats. Default 25 s.
 	PingInterval time.Duration
@@ -103,6 +104,28 @@ func (o Options) withDefaults() Options {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	return o
+}
+
+// validate says what is wrong with options that have their defaults.
+func (o *Options) validate() error {
+	for name, v := range map[string]int64{
+		"PingInterval": int64(o.PingInterval), "PingTimeout": int64(o.PingTimeout), "UpgradeTimeout": int64(o.UpgradeTimeout),
+		"MaxPayload": o.MaxPayload, "SendBuffer": int64(o.SendBuffer), "CompressionThreshold": int64(o.CompressionThreshold),
+		"PerMessageDeflate.Threshold": int64(o.deflateThreshold()),
+	} {
+		if v < 0 {
+			return fmt.Errorf("socketeer: %s is negative", name)
+		}
+	}
+	for _, t := range o.Transports {
+		if t != polling_ && t != websocket {
+			return fmt.Errorf("socketeer: unknown transport %q: use %q or %q", t, polling_, websocket)
+		}
+	}
+	if !validID(o.NodeTag) || len(o.NodeTag) != tagLen {
+		return fmt.Errorf("socketeer: node tag %q is not four characters of [A-Za-z0-9_-]", o.NodeTag)
+	}
+	return nil
 }
 
 func (o *Options) deflateThreshold() int {

@@ -5,8 +5,9 @@
 // Messages of one session keep their order in both directions, across the
 // upgrade too. Sending never waits: what a client has not taken yet is queued,
 // up to Options.SendBuffer bytes, and a client that falls further behind is
-// closed. An idle WebSocket session owns one waiting goroutine, and no buffer
-// and no timer.
+// closed. An idle WebSocket session owns no goroutine, no buffer and no timer on
+// Linux without TLS; with TLS and elsewhere, one waiting goroutine and a read
+// buffer of 1 KiB.
 //
 // Wire format: https://socket.io/docs/v4/engine-io-protocol/.
 package engineio
@@ -78,13 +79,8 @@ func NewServer(o Options, open func(c *Conn) Session) (*Server, error) {
 	if o.NodeTag == "" {
 		o.NodeTag = randomID(3)
 	}
-	for _, t := range o.Transports {
-		if t != polling_ && t != websocket {
-			return nil, fmt.Errorf("socketeer: unknown transport %q: use %q or %q", t, polling_, websocket)
-		}
-	}
-	if !validID(o.NodeTag) || len(o.NodeTag) != tagLen {
-		return nil, fmt.Errorf("socketeer: node tag %q is not four characters of [A-Za-z0-9_-]", o.NodeTag)
+	if err := o.validate(); err != nil {
+		return nil, err
 	}
 	s := &Server{o: o, accepted: open, start: time.Now(), stop: make(chan struct{}), flushers: newFlushers()}
 	tick := min(max(min(o.PingInterval, o.PingTimeout)/256, time.Millisecond), 50*time.Millisecond)

@@ -16,7 +16,13 @@ import (
 // messages for clients that come back, unless [Config].LogBytes says otherwise.
 const DefaultLogBytes = 128 << 20
 
-// LogStats are counters of the log; see [Config].Recovery.
+// LogStats are counters of the log; see [Config].Recovery. Ints that tell how it
+// is: Bytes, Sessions, SessionBytes, Waiting (bytes that wait to be kept),
+// Replicas (nodes that keep what this one sends) and InSync (of those, the ones
+// that are waited for). And uint64s since the start: Appended, Batches, Resends,
+// OutOfSync, LinkBreaks, Repeated, Repaired, Rounds, Reads, Served, Taken, Holes
+// (times messages are missing between others), Trimmed and SessionsTrimmed
+// (forgotten early).
 type LogStats = peerlog.Stats
 
 // position is the last element of the op of a message that is kept, a msgpack

@@ -69,13 +69,13 @@ func (p *peers) start(configured []string) {
 
 // stop ends all links and waits for everything.
 func (p *peers) stop() {
+	p.cancel() // first: nobody is to wonder about lost links
 	p.mu.Lock()
 	p.closed = true
 	for nc := range p.open {
 		_ = nc.Close()
 	}
 	p.mu.Unlock()
-	p.cancel()
 	_ = p.listener.Close()
 	p.wg.Wait()
 }
@@ -154,7 +154,7 @@ func (p *peers) pursue(addr, incarnation string, configured bool) {
 			p.bus.awaitUnlinked(p.ctx, peer.incarnation)
 		default:
 			failures++
-			if failures == 1 {
+			if failures == 1 && p.ctx.Err() == nil {
 				p.log.Info("no link to a node yet", "addr", addr, "err", err)
 			}
 		}

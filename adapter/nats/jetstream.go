@@ -28,7 +28,12 @@ const (
 	Memory = jetstream.MemoryStorage
 )
 
-// JetStreamStats are counters of what is kept in JetStream.
+// JetStreamStats are counters of what is kept in JetStream, uint64 each: Written,
+// Batches and Attempts (what this node gave to be kept), Read, Kept, Unkept (own
+// messages without an offset, from which nobody can recover), Repeated, Gaps,
+// Lost (messages known to be missing), Resumed, Ends, Scans, Replayed, Taken
+// (sessions), Overtaken, Unfenced, Malformed; and Drops, messages that other
+// nodes do not get: Backlog, Late, Unsure, Held.
 type JetStreamStats = jslog.Stats
 
 // JetStreamOptions have what recovery needs kept in JetStream, in place of the

@@ -300,6 +300,14 @@ func TestConfigCommands(t *testing.T) {
 		t.Fatal(err)
 	}
 	p = command(t, nil, "config", "check", file)
+	if status := p.status(t); status != 2 || !strings.Contains(p.out.String(), "cluster-token: ******** stands for a secret") {
+		t.Errorf("exit status %d: %s", status, p.out)
+	}
+	text = strings.ReplaceAll(text, "'********'", "hunter2")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p = command(t, nil, "config", "check", file)
 	if status := p.status(t); status != 0 || !strings.Contains(p.out.String(), "is fine") {
 		t.Errorf("exit status %d: %s", status, p.out)
 	}

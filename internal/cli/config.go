@@ -28,7 +28,8 @@ func newConfigPrintCommand() *cobra.Command {
 		Use:   "print",
 		Short: "Print the settings that \"serve\" would use, as a YAML file",
 		Long: `Print the settings that "serve" would use with the same flags, environment and
-file, as a YAML file. Secrets are masked.`,
+file, as a YAML file. Secrets are masked: write them in, or leave their keys out
+of the file and set them in the environment. A start with a mask is refused.`,
 		Example: "  socketeer config print > node.yaml\n  socketeer config print --config node.yaml --ping-interval 10s",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -12,9 +12,10 @@ const (
 	// MaxID is the largest ack id: the largest integer that is exact in
 	// JavaScript.
 	MaxID = 1<<53 - 1
-	// DefaultMaxAttachments is the limit of a Decoder that sets none.
-	DefaultMaxAttachments = 10
 )
+
+// DefaultMaxAttachments is the limit of a [Decoder] that sets none.
+const DefaultMaxAttachments = 10
 
 // Decoder assembles packets from the messages of one connection. The zero
 // value is ready. It must not be used by several goroutines at once.
@@ -60,7 +61,7 @@ func (d *Decoder) Text(b []byte) (p Packet, ok bool, err error) {
 
 // begin keeps p, which lacks want attachments, and leaves it empty.
 func (d *Decoder) begin(p *Packet, want int) (reason string) {
-	if _, reason := scanPlaceholders(p.Data, want); reason != "" {
+	if _, reason := scanPlaceholders(p.Data, want, nil); reason != "" {
 		return reason
 	}
 	p.Data = bytes.Clone(p.Data)

@@ -65,7 +65,7 @@ func checkForged(data []byte, n int) error {
 	_, reason := scanValue(data, 0)
 	if reason == "" {
 		var found int
-		if found, reason = scanPlaceholders(data, n); found == n && reason == "" {
+		if found, reason = scanPlaceholders(data, n, nil); found == n && reason == "" {
 			return nil
 		}
 		reason = "a value other than a byte slice looks like a placeholder"
@@ -104,6 +104,8 @@ func (e *encoder) value(v any, depth int) error {
 		return e.raw(v)
 	case []byte:
 		e.bytes(v)
+	case Value:
+		return e.passOn(v)
 	case []any:
 		return e.list(v, depth)
 	case map[string]any:

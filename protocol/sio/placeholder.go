@@ -32,19 +32,25 @@ func parsePlaceholder(raw []byte) (n int, ok bool) {
 }
 
 // scanPlaceholders counts the placeholders in data, valid JSON no deeper than
-// MaxDepth, and checks that each of them names one of n attachments.
+// MaxDepth, and checks that each of them names one of n attachments. It calls
+// each, if not nil, with where the number of one is, in the order in which they
+// end.
 //
 // As in JavaScript, a placeholder is every object whose member _placeholder
 // is true, further members do not matter, the last of several members of one
 // name counts, and several placeholders may name one attachment.
-func scanPlaceholders(data []byte, n int) (count int, reason string) {
+func scanPlaceholders(data []byte, n int, each func(number span)) (count int, reason string) {
 	var marked, numbered bitStack // of the object at a depth
+	var numbers []span            // likewise
 	depth := 0
 	for i := 0; i < len(data); {
 		switch data[i] {
 		case '{', '[':
 			marked.set(depth, false)
 			numbered.set(depth, false)
+			if each != nil {
+				numbers = append(numbers[:depth], span{})
+			}
 			depth++
 			i++
 		case '}', ']':
@@ -55,6 +61,9 @@ func scanPlaceholders(data []byte, n int) (count int, reason string) {
 					return count, badPlace
 				}
 				count++
+				if each != nil {
+					each(numbers[depth])
+				}
 			}
 		case '"':
 			end, _ := scanString(data, i)
@@ -68,7 +77,11 @@ func scanPlaceholders(data []byte, n int) (count int, reason string) {
 			case isKey(raw, placeholderKey):
 				marked.set(depth-1, data[i] == 't')
 			case isKey(raw, numberKey):
-				numbered.set(depth-1, isIndex(data[i:], n))
+				width, ok := isIndex(data[i:], n)
+				numbered.set(depth-1, ok)
+				if each != nil {
+					numbers[depth-1] = span{i, i + width}
+				}
 			}
 		default:
 			i++
@@ -76,6 +89,9 @@ func scanPlaceholders(data []byte, n int) (count int, reason string) {
 	}
 	return count, ""
 }
+
+// span is a part of some bytes.
+type span struct{ from, to int }
 
 // isKey reports whether raw, a JSON string, has the value key.
 func isKey(raw []byte, key string) bool {
@@ -89,18 +105,18 @@ func isKey(raw []byte, key string) bool {
 }
 
 // isIndex reports whether the value that starts b is an integer in [0, n),
-// spelled without fraction or exponent, as every encoder does.
-func isIndex(b []byte, n int) bool {
+// spelled without fraction or exponent, as every encoder does, and its width.
+func isIndex(b []byte, n int) (width int, ok bool) {
 	v, width := parseInt(b, MaxID)
 	if width == 0 || v >= uint64(n) {
-		return false
+		return 0, false
 	}
 	if width == len(b) {
-		return true
+		return width, true
 	}
 	switch b[width] {
 	case ',', '}', ' ', '\n', '\r', '\t':
-		return true
+		return width, true
 	}
-	return false
+	return 0, false
 }

@@ -261,6 +261,18 @@ func TestSecretsAreMasked(t *testing.T) {
 		if strings.Contains(string(text), "hunter2") || !strings.Contains(string(text), "********") {
 			t.Errorf("%v:\n%s", args, text)
 		}
+		// What is masked is no secret, which everybody could guess.
+		file := filepath.Join(t.TempDir(), "node.yaml")
+		if err := os.WriteFile(file, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		err = config.CheckFile(file)
+		if err == nil || !strings.Contains(err.Error(), "stands for a secret that was not printed") {
+			t.Errorf("%v: what was printed is taken: %v", args, err)
+		}
+	}
+	if _, err := config.Load(config.Sources{Environ: []string{"SOCKETEER_CLUSTER_TOKEN=********"}}); err == nil {
+		t.Error("the mask is taken as a secret")
 	}
 }
 

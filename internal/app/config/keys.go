@@ -133,6 +133,11 @@ func logKeys() []Key {
 
 // set parses v, which comes from any source, into the key's field of c.
 func (k Key) set(c *Config, v any) error {
+	if k.mask != nil {
+		if s, err := text(v); err == nil && strings.Contains(s, masked) {
+			return fmt.Errorf("%s stands for a secret that was not printed: write the secret itself, or leave the key out and set %s", masked, k.Env())
+		}
+	}
 	if k.check != nil {
 		s, err := text(v)
 		if err != nil {

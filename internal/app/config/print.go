@@ -13,8 +13,8 @@ import (
 // masked stands for a secret that is set.
 const masked = "********"
 
-// YAML returns the configuration as a file that [Load] would read, with
-// secrets masked.
+// YAML returns the configuration as a file. Secrets are masked, and [Load]
+// refuses them until they are written in.
 func (c Config) YAML() ([]byte, error) {
 	doc := &yaml.Node{Kind: yaml.MappingNode}
 	for _, k := range Keys() {
