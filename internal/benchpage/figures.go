@@ -37,7 +37,7 @@ var figures = []figure{
 		if r.Memory == nil {
 			return 0, false
 		}
-		return r.Memory.PerConnectionKiB, true
+		return r.Memory.PerConnectionKiB, r.Memory.PerConnectionKiB > 0 // else of a server that had served before
 	}},
 	{"connections accepted", "/s", func(r *loadgen.Report) (float64, bool) { return r.Accept.PerSecond, true }},
 }

@@ -54,6 +54,20 @@ type Need struct {
 // Cores returns the cores of servers and generator together.
 func (n Need) Cores() float64 { return n.ServerCores + n.GeneratorCores }
 
+// Unmeasured returns what of a measured need is not there, "" when all is.
+// No model can be fitted to such a run, nor checked by it.
+func (n Need) Unmeasured() string {
+	for _, part := range []struct {
+		value float64
+		name  string
+	}{{n.ServerCores, "CPU time of the servers"}, {n.GeneratorCores, "CPU time of the generator"}, {n.MemoryKiB, "memory of the servers"}} {
+		if !(part.value > 0) {
+			return part.name
+		}
+	}
+	return ""
+}
+
 // Run is a load and what it was measured to take.
 type Run struct {
 	Load
@@ -110,8 +124,8 @@ func Fit(runs []Run) (*Model, error) {
 		return nil, fmt.Errorf("socketeer: a capacity model needs at least %d runs, not %d", terms, len(runs))
 	}
 	for i, r := range runs {
-		if r.ServerCores <= 0 || r.GeneratorCores <= 0 || r.MemoryKiB <= 0 {
-			return nil, fmt.Errorf("socketeer: run %d of a capacity model has measured nothing: %+v", i+1, r.Need)
+		if what := r.Unmeasured(); what != "" {
+			return nil, fmt.Errorf("socketeer: run %d of a capacity model has measured no %s", i+1, what)
 		}
 	}
 	server, err := fit(runs, Load.serverTerms, func(n Need) float64 { return n.ServerCores })

@@ -1,6 +1,7 @@
 package capacity_test
 
 import (
+	"encoding/json"
 	"math"
 	"math/rand/v2"
 	"strings"
@@ -124,7 +125,7 @@ func TestFitRefuses(t *testing.T) {
 	for want, runs := range map[string][]capacity.Run{
 		"at least 5 runs": measured(truth, 0)[:4],
 		"too much alike":  alike,
-		"run 3":           empty,
+		"run 3 of a capacity model has measured no CPU time of the servers": empty,
 	} {
 		if _, err := capacity.Fit(runs); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q, got %v", want, err)
@@ -167,6 +168,13 @@ func TestNodes(t *testing.T) {
 		if got := (capacity.Machine{Files: c.files}).Nodes(c.conns); got != c.want {
 			t.Errorf("%d connections with %d files: %d nodes, want %d", c.conns, c.files, got, c.want)
 		}
+	}
+}
+
+func TestMachineInJSON(t *testing.T) {
+	b, err := json.Marshal(capacity.Machine{Cores: 2, MemoryKiB: 1024, Files: 20_000})
+	if err != nil || string(b) != `{"cores":2,"memory_kib":1024,"files":20000}` {
+		t.Errorf("%s, %v", b, err)
 	}
 }
 

@@ -7,9 +7,9 @@ import (
 
 // Machine is what there is to run a load on.
 type Machine struct {
-	Cores     float64 // processors
-	MemoryKiB float64 // free
-	Files     uint64  // one process may open
+	Cores     float64 `json:"cores"`      // processors
+	MemoryKiB float64 `json:"memory_kib"` // free
+	Files     uint64  `json:"files"`      // one process may open
 }
 
 // Margins left when a load is fitted to a machine: a processor that is nearly

@@ -21,7 +21,8 @@ one cannot be connected to, or answers 503.
 Printed are the share of the messages that arrived, of all there would have
 been had nobody been away; the gaps, from the loss of a connection until the
 client was back in its room; of those, what the last attempt took; and how many
-were connected at the end.
+were connected at the end. Latency includes the messages that are replayed after
+a recovery.
 
 Whoever loses a server goes to the others, so that each must be able to open
 files for more than its share: with 3 servers, the last one to be replaced for
@@ -48,6 +49,8 @@ func newBenchDeployCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.Deliveries = float64(rate)
 			switch {
+			case o.Room < 1 || o.Conns < o.Room:
+				return wrong("--conns %d, --room %d: want connections for a room", o.Conns, o.Room)
 			case o.Nodes < 1 || o.Nodes > fleet.MaxNodes:
 				return wrong("--nodes %d: takes 1 to %d", o.Nodes, fleet.MaxNodes)
 			case o.Every <= 0 || o.Drain < 0:

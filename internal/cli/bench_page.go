@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"time"
@@ -20,18 +21,14 @@ func openPage(cmd *cobra.Command, path string) (write func(*loadgen.Report) erro
 	if path == "" {
 		return func(*loadgen.Report) error { return nil }, nil
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o644)
-	if err != nil {
-		return nil, err
-	}
-	if err := f.Close(); err != nil {
+	if err := writable(path); err != nil {
 		return nil, err
 	}
 	started := time.Now()
 	return func(r *loadgen.Report) error {
 		f, err := os.Create(path)
 		if err != nil {
-			return err
+			return fmt.Errorf("socketeer: %w", err)
 		}
 		err = benchpage.WriteHTML(f, []benchpage.Run{{
 			Command: commandLine(cmd),

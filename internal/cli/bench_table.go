@@ -24,9 +24,12 @@ Messages are deliveries to the members of rooms of 100. The servers are started
 here, each a process, and so is the load generator: both share the machine's
 processors. A row that does not fit is run scaled: a fraction of its
 connections and its rate, on as many servers. The row says so, what kept it
-from the whole, and what the whole would need by a capacity model: one from
---model (see "bench model"), or one that is fitted first, which takes about a
-minute.`
+from the whole, what the run took beside what a capacity model says for it, and
+what the whole would need by that model: one from --model (see "bench model"),
+or one that is fitted first, which takes about a minute. With --scale 1 it is
+fitted last, and only if a row was not run in full and well.
+
+The exit status is 1 when a row failed; the table has the others.`
 
 // newBenchTableCommand returns the command that runs the field's table.
 func newBenchTableCommand() *cobra.Command {
@@ -59,13 +62,19 @@ func newBenchTableCommand() *cobra.Command {
 					return err
 				}
 			}
-			return try(cmd, s, asJSON, func(ctx context.Context, s trial.Setup) (table, error) {
-				t, err := trial.RunTable(ctx, s, o)
-				if err != nil || markdown == "" {
-					return t, err
-				}
-				return t, writeMarkdown(markdown, t)
+			if err := writable(markdown); err != nil {
+				return err
+			}
+			var t *trial.TableReport
+			err = try(cmd, s, asJSON, func(ctx context.Context, s trial.Setup) (table, error) {
+				var err error
+				t, err = trial.RunTable(ctx, s, o)
+				return t, err
 			})
+			if t == nil {
+				return err
+			}
+			return errors.Join(err, writeMarkdown(markdown, t), t.Failed())
 		},
 	}
 	f := cmd.Flags()
@@ -94,6 +103,9 @@ func chosenRows(text string) ([]int, error) {
 }
 
 func writeMarkdown(file string, t *trial.TableReport) error {
+	if file == "" {
+		return nil
+	}
 	f, err := os.Create(file)
 	if err != nil {
 		return fmt.Errorf("socketeer: %w", err)

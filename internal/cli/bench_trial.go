@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/socketeer-io/socketeer/internal/app/config"
+	"github.com/socketeer-io/socketeer/internal/loadgen"
 	"github.com/socketeer-io/socketeer/internal/trial"
 )
 
@@ -45,11 +46,14 @@ func try(cmd *cobra.Command, s trial.Setup, asJSON bool, run func(context.Contex
 	if s.Adapter != config.AdapterNATS && s.Adapter != config.AdapterMesh {
 		return wrong("--adapter %s: takes nats or mesh", s.Adapter)
 	}
-	if s.Duration < 0 || s.Warmup < 0 {
+	if s.Duration < 0 || cmd.Flags().Changed("duration") && s.Duration == 0 || s.Warmup < 0 {
 		return wrong("--duration %s and --warmup %s: times to run", s.Duration, s.Warmup)
 	}
-	if s.Warmup == 0 {
-		s.Warmup = time.Nanosecond // a Setup takes 0 for its default
+	if s.Payload < loadgen.MinPayload || s.Payload > loadgen.MaxPayload {
+		return wrong("--payload %d: takes %d to %d bytes", s.Payload, loadgen.MinPayload, loadgen.MaxPayload)
+	}
+	if s.Processes < 0 || s.Processes > loadgen.MaxProcesses {
+		return wrong("--processes %d: takes 1 to %d", s.Processes, loadgen.MaxProcesses)
 	}
 	ctx, done := interrupted(cmd.Context(), func() { os.Exit(1) })
 	defer done()

@@ -16,30 +16,33 @@ import (
 
 func TestBenchTrialsRefuse(t *testing.T) {
 	for want, args := range map[string][]string{
-		"--row 5: there are 1 to 4":           {"bench", "table", "--row", "5"},
-		"--scale 2: a fraction":               {"bench", "table", "--scale", "2"},
-		"no capacity model":                   {"bench", "table", "--model", "/nonexistent"},
-		"times to run":                        {"bench", "table", "--duration", "-1s"},
-		"no {port}":                           {"bench", "table", "--row", "1", "--scale", "1", "--serve", " "},
-		"--adapter redis: takes nats or mesh": {"bench", "growth", "--adapter", "redis"},
-		"joined by mesh, not nats":            {"bench", "table", "--model", "testdata/mesh-model.json"},
-		"--strength 0":                        {"bench", "model", "--strength", "0"},
-		"--nodes 65: takes 1 to 64":           {"bench", "growth", "--nodes", "65"},
-		"--keep-nodes 65: takes 1 to 64":      {"bench", "growth", "--keep-nodes", "65"},
-		"a room has 100 members":              {"bench", "growth", "--conns", "99"},
-		"want a rate, and connections":        {"bench", "growth", "--rate", "0"},
-		"--every 0s, --drain 2s: times":       {"bench", "deploy", "--every", "0s"},
-		"--rate 0: a deployment":              {"bench", "deploy", "--rate", "0"},
-		"socketeer bench deploy":              {"bench", "--mode", "deploy", "--addr", "127.0.0.1:1"},
-		"unknown command \"more\" for":        {"bench", "growth", "more"},
-		"no share of a run to work on: EOF":   {"bench", "worker"},
-		"ended: exit status 1; it printed no": {"bench", "model", "--serve", "false {port}"},
+		"--row 5: there are 1 to 4":            {"bench", "table", "--row", "5"},
+		"--scale 2: a fraction":                {"bench", "table", "--scale", "2"},
+		"no capacity model":                    {"bench", "table", "--model", "/nonexistent"},
+		"times to run":                         {"bench", "table", "--duration", "-1s"},
+		"--duration 0s and --warmup 2s: times": {"bench", "table", "--duration", "0s"},
+		"--payload 0: takes 32 to 16384":       {"bench", "model", "--payload", "0"},
+		"--payload 5: takes":                   {"bench", "deploy", "--payload", "5"},
+		"--processes 65: takes 1 to 64":        {"bench", "growth", "--processes", "65"},
+		"socketeer: open /nonexistent/table":   {"bench", "table", "--markdown", "/nonexistent/table.md"},
+		"no {port}":                            {"bench", "table", "--row", "1", "--scale", "1", "--serve", " "},
+		"--adapter redis: takes nats or mesh":  {"bench", "growth", "--adapter", "redis"},
+		"joined by mesh, not nats":             {"bench", "table", "--model", "testdata/mesh-model.json"},
+		"--strength 0":                         {"bench", "model", "--strength", "0"},
+		"--nodes 65: takes 1 to 64":            {"bench", "growth", "--nodes", "65"},
+		"--keep-nodes 65: takes 1 to 64":       {"bench", "growth", "--keep-nodes", "65"},
+		"a room has 100 members":               {"bench", "growth", "--conns", "99"},
+		"want a rate, and connections":         {"bench", "growth", "--rate", "0"},
+		"--every 0s, --drain 2s: times":        {"bench", "deploy", "--every", "0s"},
+		"--rate 0: a deployment":               {"bench", "deploy", "--rate", "0"},
+		"socketeer bench deploy":               {"bench", "--mode", "deploy", "--addr", "127.0.0.1:1"},
+		"unknown command \"more\" for":         {"bench", "growth", "more"},
+		"no share of a run to work on: EOF":    {"bench", "worker"},
+		"ended: exit status 1; it printed no":  {"bench", "model", "--serve", "false {port}"},
 	} {
 		status, stdout, stderr := run(t, args...)
-		if args[1] == "table" && status == 0 {
-			stderr += stdout // a row that fails says so in the table
-		} else if status == 0 {
-			t.Errorf("%q: status 0", args)
+		if status == 0 {
+			t.Errorf("%q: status 0, stdout %q", args, stdout)
 		}
 		if !strings.Contains(stderr, want) {
 			t.Errorf("%q: want %q, got %q", args, want, stderr)
@@ -64,6 +67,25 @@ func TestBenchTable(t *testing.T) {
 	}
 	if !strings.Contains(stderr, "row 1: 200 connections") {
 		t.Errorf("progress %q", stderr)
+	}
+}
+
+// A row that fails is in the table, and in the file for it, and the exit
+// status tells.
+func TestBenchTableRowThatFails(t *testing.T) {
+	markdown := filepath.Join(t.TempDir(), "table.md")
+	status, stdout, stderr := run(t, "bench", "table", "--row", "1", "--scale", "1", "--serve", "false {port}", "--markdown", markdown)
+	const why = "failed: server 1 ended: exit status 1"
+	if status != 1 || !strings.Contains(stdout, why) || !strings.Contains(stderr, "socketeer: row 1 "+why) {
+		t.Errorf("status %d, stderr %q, stdout\n%s", status, stderr, stdout)
+	}
+	if b, err := os.ReadFile(markdown); err != nil || !strings.Contains(string(b), why) {
+		t.Errorf("%v in\n%s", err, b)
+	}
+	// A file that cannot be written after all does not take the table along.
+	status, stdout, stderr = run(t, "bench", "table", "--row", "1", "--scale", "1", "--serve", "false {port}", "--markdown", "/dev/full")
+	if status != 1 || !strings.Contains(stdout, why) || !strings.Contains(stderr, "no space left") {
+		t.Errorf("status %d, stderr %q, stdout\n%s", status, stderr, stdout)
 	}
 }
 

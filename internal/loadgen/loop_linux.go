@@ -18,8 +18,6 @@ const (
 	// when at least manyMessages are on their way.
 	fewEvents    = 64
 	manyMessages = 256
-	// stalled is how long nothing may happen while connections are set up.
-	stalled = 15 * time.Second
 	// maxLatency is the top of the histogram, in microseconds.
 	maxLatency = 60_000_000
 )

@@ -209,8 +209,13 @@ func (r *Report) Rows() []Row {
 		t.row("CPU per connection accepted", "server %s us, generator %s us", decimal(a.ServerMicros), decimal(a.GeneratorMicros))
 	}
 	if m := r.Memory; m != nil {
-		t.row("memory per connection", "%s KiB (%s KiB before, %s connected)",
-			decimal(m.PerConnectionKiB), count(m.BeforeKiB), count(m.ConnectedKiB))
+		if m.PerConnectionKiB > 0 {
+			t.row("memory per connection", "%s KiB (%s KiB before, %s connected)",
+				decimal(m.PerConnectionKiB), count(m.BeforeKiB), count(m.ConnectedKiB))
+		} else {
+			t.row("memory per connection", "- (%s KiB before, %s connected: served from what was left of before; start the server afresh)",
+				count(m.BeforeKiB), count(m.ConnectedKiB))
+		}
 		t.row("memory at the end", "%s KiB", count(m.AfterKiB))
 	}
 	if h := r.Hold; h != nil {
@@ -233,10 +238,19 @@ func (r *Report) Rows() []Row {
 	if r.Polling != nil {
 		t.polling(r.Polling)
 	}
-	if r.Lost > 0 {
-		t.row("lost connections", "%s (%s)", count(r.Lost), r.LostWhy)
+	if lost := r.unreturned(); lost > 0 {
+		t.row("lost connections", "%s (%s)", count(lost), r.LostWhy)
 	}
 	return t
+}
+
+// unreturned is how many connections were lost for good. Those that a server
+// took with it in Deploy came back: they are told of there.
+func (r *Report) unreturned() int {
+	if r.Deploy != nil {
+		return r.Lost - r.Deploy.Fallen
+	}
+	return r.Lost
 }
 
 func (r *Report) title() string {

@@ -12,15 +12,16 @@ import (
 )
 
 // Run puts load on the servers and returns what it measured. It fails when
-// the configuration is wrong, when a connection cannot be set up, or when
-// ctx ends; connections lost afterwards are counted in the report instead.
+// the configuration is wrong ([ConfigError]), when a connection cannot be set
+// up, when no message of those to be answered was, or when ctx ends;
+// connections lost afterwards are counted in the report instead.
 //
 // Run raises the process's limit on open files to its hard limit. Several
 // runs may go on at once, and then share what the machine has.
 func Run(ctx context.Context, cfg Config) (*Report, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
-		return nil, err
+		return nil, &ConfigError{err}
 	}
 	servers := processes(cfg.PIDs)
 	if _, err := servers.rss(); err != nil {
@@ -67,7 +68,7 @@ func (c Config) processes() (int, error) {
 func (r *run) gather(ctx context.Context, processes int) error {
 	parts, err := portions(*r.cfg, processes)
 	if err != nil {
-		return err
+		return &ConfigError{err}
 	}
 	r.team, err = newTeam(ctx, r.cfg.Worker, parts)
 	return err
@@ -133,6 +134,9 @@ func (r *run) do(ctx context.Context) (*Report, error) {
 	r.finish()
 	if r.team != nil && r.team.failure() != nil {
 		return nil, r.team.failure()
+	}
+	if err := r.report.unanswered(); err != nil {
+		return nil, err
 	}
 	return &r.report, nil
 }

@@ -268,6 +268,10 @@ func TestRunRefusesConfig(t *testing.T) {
 		cfg := short(loadgen.Rooms, "127.0.0.1:1")
 		change(&cfg)
 		_, err := loadgen.Run(t.Context(), cfg)
+		var wrong *loadgen.ConfigError
+		if here := want == "no process" || want == "open files"; errors.As(err, &wrong) == here {
+			t.Errorf("%v is about the configuration, not the machine: %t", err, here)
+		}
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "socketeer: ") || strings.Contains(err.Error(), "\n") {
 			t.Errorf("want %q, got %v", want, err)
 		}

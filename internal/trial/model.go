@@ -58,6 +58,10 @@ func FitModel(ctx context.Context, s Setup, strength float64) (*ModelReport, err
 			return nil, err
 		}
 		runs[i] = Measured(l, report)
+		if what := runs[i].Unmeasured(); what != "" {
+			return nil, fmt.Errorf("socketeer: run %d of a capacity model has measured no %s in %v: was that too short, or is the server another process than the one started?",
+				i+1, what, s.Duration)
+		}
 	}
 	last := len(runs) - 1
 	m, err := capacity.Fit(runs[:last])
@@ -83,6 +87,9 @@ func ReadModel(file string) (*ModelReport, error) {
 	}
 	if r.Model.Delivery == 0 {
 		return nil, fmt.Errorf("socketeer: no capacity model in %s: bench model --json makes one", file)
+	}
+	if what := r.Check.Unmeasured(); what != "" {
+		return nil, fmt.Errorf("socketeer: no capacity model in %s that is to be trusted: the run to check it by has no %s; bench model --json makes one", file, what)
 	}
 	return &r, nil
 }

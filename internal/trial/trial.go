@@ -34,7 +34,7 @@ type Setup struct {
 	// Processes is loadgen.Config's.
 	Processes int
 	// Duration is the measured part of a run, default 5 s, and Warmup the load
-	// before it, default 1 s.
+	// before it, default none.
 	Duration, Warmup time.Duration
 	// Payload is the bytes of data in a message; default 64.
 	Payload int
@@ -45,9 +45,6 @@ type Setup struct {
 func (s Setup) withDefaults() Setup {
 	if s.Duration == 0 {
 		s.Duration = 5 * time.Second
-	}
-	if s.Warmup == 0 {
-		s.Warmup = time.Second
 	}
 	if s.Payload == 0 {
 		s.Payload = 64
