@@ -114,7 +114,8 @@ func TestProcessesDrops(t *testing.T) {
 			one, two := byOneAndTwo(t, cfg)
 			sameDelivery(t, one, two)
 			for _, r := range []*loadgen.Report{one, two} {
-				if d := r.Drops; d.Cuts != 2*d.Clients || d.Returned == 0 || d.Returned > d.Cuts || d.Recovered != 0 || d.Failed != 0 {
+				// The last to be cut are, shortly before the end, if the machine is not busy.
+				if d := r.Drops; d.Cuts > 2*d.Clients || d.Cuts < d.Clients*3/2 || d.Returned == 0 || d.Returned > d.Cuts || d.Recovered != 0 || d.Failed != 0 {
 					t.Errorf("%d clients cut %d times: %+v", d.Clients, d.Cuts, d)
 				}
 				if d := r.Drops; d.Delivered >= d.Expected || d.Return.P50 < 100 || d.Return.Max < d.Return.P99 {
@@ -129,7 +130,7 @@ func TestProcessesDrops(t *testing.T) {
 func sameDelivery(t *testing.T, one, two *loadgen.Report) {
 	t.Helper()
 	a, b := one.Drops, two.Drops
-	if a.Clients != b.Clients || a.Messages != b.Messages || a.Cuts != b.Cuts {
+	if a.Clients != b.Clients || a.Messages != b.Messages {
 		t.Errorf("one process:\n%+v\ntwo:\n%+v", a, b)
 	}
 	for _, r := range []*loadgen.Report{one, two} {
