@@ -46,6 +46,10 @@ With --polling, a share of the connections, in any mode, stays on HTTP
 long-polling, as behind proxies that know no WebSocket; latency is printed for
 both kinds apart.
 
+A process may open only so many files (ulimit -Hn). Where one cannot hold all
+connections they come from several, in any mode, or by --processes; a room
+stays within one. With --pid, the servers' limit is checked too.
+
 With --rate, sends leave by the clock and latency counts from the time each was
 due; without it, the servers are kept as busy as they can be. The load
 generator takes processor time too: it is printed, and on a machine shared
@@ -107,7 +111,7 @@ func newBenchCommand() *cobra.Command {
 	f.DurationVar(&cfg.Drain, "drain", 5*time.Second, "wait for outstanding messages at the end")
 	f.IntVar(&cfg.ConnectInflight, "connect-inflight", 256, "connections being opened at once")
 	f.IntVar(&cfg.Loops, "loops", 1, "event loops of a process of the generator, a thread each")
-	f.IntVar(&cfg.Processes, "processes", 0, "processes that share the connections (default: as many as the limit on open files makes necessary)")
+	processesFlag(f, &cfg.Processes)
 	f.StringVar(&cfg.Path, "path", "/socket.io/", "path of the servers' endpoint")
 	scenarioFlags(f, &cfg)
 	cmd.AddCommand(newBenchTableCommand(), newBenchModelCommand(), newBenchGrowthCommand(), newBenchDeployCommand(), newBenchWorkerCommand())

@@ -22,7 +22,11 @@ Printed are the share of the messages that arrived, of all there would have
 been had nobody been away; the gaps, from the loss of a connection until the
 client was back in its room; of those, what the last attempt took; and how many
 were connected at the end. Latency includes the messages that are replayed after
-a recovery.`
+a recovery.
+
+Whoever loses a server goes to the others, so that each must be able to open
+files for more than its share: with 3 servers, the last one to be replaced for
+three quarters of all connections. What would not fit is refused.`
 
 // newBenchDeployCommand returns the command that replaces servers under load.
 func newBenchDeployCommand() *cobra.Command {
@@ -81,6 +85,7 @@ func newBenchDeployCommand() *cobra.Command {
 	f.DurationVar(&s.Warmup, "warmup", time.Second, "load before the measured time")
 	f.IntVar(&s.Payload, "payload", 64, "bytes of data in a message")
 	serverFlags(f, &s)
+	processesFlag(f, &s.Processes)
 	f.BoolVar(&asJSON, "json", false, "print the report as JSON")
 	f.StringVar(&page, "html", "", "write the report as a page to this file, too")
 	return cmd

@@ -22,8 +22,13 @@ func trialFlags(f *pflag.FlagSet, s *trial.Setup, asJSON *bool, duration time.Du
 	f.DurationVar(&s.Warmup, "warmup", 2*time.Second, "load before the measured time")
 	f.IntVar(&s.Payload, "payload", 64, "bytes of data in a message")
 	serverFlags(f, s)
-	f.IntVar(&s.Processes, "processes", 0, "processes that share the connections (default: as many as the limit on open files makes necessary)")
+	processesFlag(f, &s.Processes)
 	f.BoolVar(asJSON, "json", false, "print the report as JSON")
+}
+
+// processesFlag adds the flag that says how many processes the load comes from.
+func processesFlag(f *pflag.FlagSet, processes *int) {
+	f.IntVar(processes, "processes", 0, "processes that share the connections (default: as many as the limit on open files makes necessary)")
 }
 
 // serverFlags adds the flags that say what servers to start.

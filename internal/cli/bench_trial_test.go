@@ -93,13 +93,13 @@ func TestBenchDeploy(t *testing.T) {
 	t.Setenv(asCommand, "1")
 	for nodes, how := range map[string]string{"1": "--drain=100ms", "2": "--kill"} {
 		status, stdout, stderr := run(t, "bench", "deploy", how, "--nodes", nodes, "--conns", "40", "--room", "10", "--rate", "400",
-			"--every", "500ms", "--warmup", "100ms", "--json")
+			"--every", "500ms", "--warmup", "100ms", "--processes", nodes, "--json")
 		var r loadgen.Report
 		if err := json.Unmarshal([]byte(stdout), &r); err != nil || status != 0 || r.Deploy == nil {
 			t.Fatalf("%s: status %d, stderr %q, %v in\n%s", how, status, stderr, err, stdout)
 		}
 		d := r.Deploy
-		if fmt.Sprint(d.Servers) != nodes || d.Kill != (how == "--kill") || d.Fallen == 0 || d.Delivered == 0 {
+		if fmt.Sprint(max(1, r.Processes)) != nodes || fmt.Sprint(d.Servers) != nodes || d.Kill != (how == "--kill") || d.Fallen == 0 || d.Delivered == 0 {
 			t.Errorf("%s: %+v", how, d)
 		}
 		if fmt.Sprint(strings.Count(stderr, "replaced server")) != nodes {

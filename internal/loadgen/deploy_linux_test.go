@@ -19,8 +19,10 @@ type relay struct {
 	net.Listener
 	to string
 
-	mu    sync.Mutex
-	conns []net.Conn
+	mu     sync.Mutex
+	conns  []net.Conn
+	ended  int
+	before []int // of each connection: how many had ended before it came
 }
 
 func newRelay(t *testing.T, to string) *relay {
@@ -37,7 +39,15 @@ func newRelay(t *testing.T, to string) *relay {
 			if err != nil {
 				return
 			}
-			wg.Go(func() { r.pass(c) })
+			r.mu.Lock()
+			r.before = append(r.before, r.ended)
+			r.mu.Unlock()
+			wg.Go(func() {
+				r.pass(c)
+				r.mu.Lock()
+				r.ended++
+				r.mu.Unlock()
+			})
 		}
 	})
 	t.Cleanup(func() {

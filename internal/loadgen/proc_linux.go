@@ -165,6 +165,20 @@ func reserveFiles(conns int) error {
 	return nil
 }
 
+// ReplacedFit fails when servers that are replaced one by one, while they have
+// so many connections, may not open the files for those of a server that is
+// gone. With HTTP long-polling, a connection may take two files.
+func ReplacedFit(pids []int, conns int) error {
+	have := uint64(unix.RLIM_INFINITY)
+	for _, pid := range pids {
+		have = min(have, processes{pid}.openFiles())
+	}
+	if need := uint64(whileReplaced(conns, len(pids)) + spareFiles); len(pids) > 0 && have < need {
+		return &FileLimitError{Conns: conns, Servers: len(pids), Replaced: true, Need: need, Have: have}
+	}
+	return nil
+}
+
 // fit fails when the servers may not open the files for so many connections.
 func (ps processes) fit(conns int) error {
 	if len(ps) == 0 {

@@ -53,18 +53,15 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 
 // processes returns how many the run is shared among.
 func (c Config) processes() (int, error) {
-	if c.Processes > 0 || len(c.Worker) == 0 {
-		return max(1, c.Processes), nil
-	}
 	files, err := FileLimit()
 	if err != nil {
 		return 0, err
 	}
-	n := c.processesFor(files)
-	if n > MaxProcesses {
-		return 0, &FileLimitError{Conns: c.Conns / MaxProcesses, Need: uint64(c.sockets()/MaxProcesses + spareFiles), Have: files}
+	n := max(1, c.Processes)
+	if c.Processes == 0 && len(c.Worker) > 0 {
+		n = min(MaxProcesses, c.processesFor(files))
 	}
-	return n, nil
+	return n, c.fit(n, files)
 }
 
 // gather starts the processes that share the run.
@@ -266,11 +263,7 @@ func (r *run) idle(ctx context.Context) error {
 }
 
 func (r *run) load(ctx context.Context) error {
-	lead := 10 * time.Millisecond
-	if r.team != nil {
-		lead = 200 * time.Millisecond // until all have heard of it
-	}
-	start := r.clock.now() + int64(lead)
+	start := r.soon()
 	w := window{start: start, count: start + int64(r.cfg.Warmup)}
 	w.end = w.count + int64(r.cfg.Duration)
 	r.watch.loadFrom(start)
@@ -278,6 +271,16 @@ func (r *run) load(ctx context.Context) error {
 	return r.all(ctx, load, func(ctx context.Context) error {
 		return r.beside(ctx, w.count, func(ctx context.Context) error { return r.conduct(ctx, w) })
 	})
+}
+
+// soon is a time at which all loops can begin something together: they will
+// have heard of it.
+func (r *run) soon() int64 {
+	lead := 10 * time.Millisecond
+	if r.team != nil {
+		lead = 200 * time.Millisecond
+	}
+	return r.clock.now() + int64(lead)
 }
 
 // conduct takes the marks of a load, and waits until it is over.
@@ -342,7 +345,7 @@ func (r *run) serverCPU(from, to mark, seconds float64, messages uint64) *CPU {
 func (r *run) drain(ctx context.Context) error {
 	for end := r.clock.now() + int64(r.cfg.Drain); ; {
 		t := r.tally()
-		if now := r.clock.now(); t.sending == 0 && t.received >= t.expected || now >= end {
+		if now := r.clock.now(); t.busy == 0 && t.received >= t.expected || now >= end {
 			return nil
 		}
 		if err := r.sleep(ctx, r.clock.now()+int64(5*time.Millisecond)); err != nil {
@@ -388,8 +391,15 @@ func (r *run) allLatencies() {
 }
 
 func (r *run) mark() (mark, error) {
+	m, err := r.bareMark()
+	m.tally = r.tally()
+	return m, err
+}
+
+// bareMark is a mark without what was counted: it asks no other process.
+func (r *run) bareMark() (mark, error) {
 	server, err := r.servers.cpu()
-	return mark{at: r.clock.now(), tally: r.tally(), server: server, own: r.generatorCPU(), all: machineCPU()}, err
+	return mark{at: r.clock.now(), server: server, own: r.generatorCPU(), all: machineCPU()}, err
 }
 
 func (r *run) tally() tally {

@@ -1,18 +1,22 @@
 package loadgen_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"reflect"
+	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -23,22 +27,51 @@ import (
 	"github.com/socketeer-io/socketeer/internal/loadgen"
 )
 
-// asWorker makes the test binary be a process with a share of the load.
-const asWorker = "LOADGEN_TEST_WORKER"
+const (
+	// asWorker makes the test binary be a process with a share of the load.
+	asWorker = "LOADGEN_TEST_WORKER"
+	// workerFiles is how many files that may open.
+	workerFiles = "LOADGEN_TEST_FILES"
+)
 
 func TestMain(m *testing.M) {
-	switch os.Getenv(asWorker) {
+	how := os.Getenv(asWorker)
+	switch how {
 	case "":
 		goleak.VerifyTestMain(m)
-	case "works":
-		if err := loadgen.Work(context.Background(), os.Stdin, os.Stdout); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
+		return
 	case "fails":
 		fmt.Fprintln(os.Stderr, "no such luck")
 		os.Exit(3)
 	}
+	if n, err := strconv.ParseUint(os.Getenv(workerFiles), 10, 64); err == nil {
+		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: n, Max: n}); err != nil {
+			panic(err)
+		}
+	}
+	in := io.Reader(os.Stdin)
+	if how != "works" {
+		in = &mortal{in, how}
+	}
+	if err := loadgen.Work(context.Background(), in, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// mortal ends the process when it is told a word.
+type mortal struct {
+	io.Reader
+	word string
+}
+
+func (m *mortal) Read(b []byte) (int, error) {
+	n, err := m.Reader.Read(b)
+	if bytes.Contains(b[:n], []byte(m.word)) {
+		fmt.Fprintln(os.Stderr, "struck down")
+		os.Exit(4)
+	}
+	return n, err
 }
 
 // newServer serves the bench application and returns its address.

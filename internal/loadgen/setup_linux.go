@@ -56,7 +56,7 @@ func newLoops(s *portion, clk clock) ([]*loop, error) {
 		}
 		for _, t := range targets {
 			t = t.forLoop()
-			t.source = s.Part * ((cfg.sockets() + perSource - 1) / perSource)
+			t.source, t.share = s.Source, cfg.perSource()
 			loops[i].targets = append(loops[i].targets, t)
 		}
 	}
@@ -94,6 +94,9 @@ func deal(s *portion, p plan, loops []*loop) {
 		})
 		nth[at.target]++
 		c := &l.conns[len(l.conns)-1]
+		if cfg.Mode == Deploy {
+			c.nth = i // any server may get it
+		}
 		if l.rooms {
 			c.tag, c.slot = uint32(at.room), int32(at.slot)
 		}

@@ -3,6 +3,7 @@ package trial
 import (
 	"context"
 	"errors"
+	"math"
 	"time"
 
 	"github.com/socketeer-io/socketeer/internal/capacity"
@@ -64,10 +65,13 @@ func Deploy(ctx context.Context, s Setup, o DeployOptions) (*loadgen.Report, err
 		return nil, err
 	}
 	defer servers.Close()
+	if err := loadgen.ReplacedFit(servers.PIDs(), o.Conns+int(math.Ceil(float64(o.Conns)*o.Polling))); err != nil {
+		return nil, err
+	}
 	r := &rollout{setup: s, opts: o, servers: servers}
 	report, err := loadgen.Run(ctx, loadgen.Config{
 		Addrs: servers.Addrs(), Mode: loadgen.Deploy, Conns: o.Conns, Room: o.Room, Rate: o.Deliveries,
-		Payload: s.Payload, Polling: o.Polling, Recover: o.Recover, Warmup: s.Warmup, Processes: 1,
+		Payload: s.Payload, Polling: o.Polling, Recover: o.Recover, Warmup: s.Warmup, Processes: s.Processes, Worker: s.Worker,
 		Duration: o.length(), Drain: stragglers,
 		During:   r.run,
 		Progress: func(p loadgen.Progress) { s.say("%s", p) },

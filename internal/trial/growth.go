@@ -147,8 +147,12 @@ func (c *Curve) add(l capacity.Load, r *loadgen.Report) {
 }
 
 // last adds a run with as many connections as the servers may have open files
-// for, when l had too many and that is more than the runs before had.
+// for, when l had too many and that is more than the runs before had. A limit
+// of one of several processes of the load generator is no limit of a run.
 func (s Setup) last(ctx context.Context, c *Curve, l capacity.Load, limit *loadgen.FileLimitError) error {
+	if limit.Conns != l.Conns {
+		return nil
+	}
 	fit := int(limit.Have) - int(limit.Need) + l.Conns
 	fit -= fit % l.Room
 	if n := len(c.Points); fit < l.Room || n > 0 && fit <= c.Points[n-1].Conns {
