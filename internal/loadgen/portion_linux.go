@@ -56,7 +56,7 @@ func portions(c Config, processes int) ([]portion, error) {
 		// The next process goes on with the server after the last one's.
 		first := from % len(c.Addrs)
 		part.Addrs = append(append([]string{}, c.Addrs[first:]...), c.Addrs[:first]...)
-		part.PIDs, part.Servers, part.Worker, part.Processes, part.Progress = nil, nil, nil, 0, nil
+		part.Servers, part.Worker, part.Processes, part.Progress = nil, nil, 0, nil
 		parts[k] = portion{Config: part, Part: k, Parts: processes, Source: k * sources}
 	}
 	return parts, nil
