@@ -237,7 +237,7 @@ func (l *loop) stuck(n int, joining bool) error {
 		return fmt.Errorf("socketeer: none of %d connections was told in %v that it had joined a room: %s", of, patience, application)
 	case joining:
 		return fmt.Errorf("socketeer: %d of %d connections joined their rooms, then none for %v", n, of, patience)
-	case len(l.cfg.PIDs) == 0:
+	case len(l.cfg.PIDs) == 0 && l.cfg.Mode != Deploy: // there it has been looked at
 		return fmt.Errorf("socketeer: %d of %d connections were set up, then none for %v: "+
 			"the server may have reached its limit on open files (ulimit -n), which --pid tells before the run", n, of, patience)
 	}
