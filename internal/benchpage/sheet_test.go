@@ -3,6 +3,7 @@ package benchpage_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strconv"
@@ -89,17 +90,17 @@ func TestSheet(t *testing.T) {
 // Runs stand below what was found by all of them.
 func TestSheetWithRuns(t *testing.T) {
 	s := growing()
-	for n, want := range map[int][]string{
-		1: {"Runs", "Course", "Latency", "Summary", "Command"},
-		2: {"Runs", "Side by side", "Course", "Latency", "Summary", "Command"},
+	for i, want := range [][]string{
+		{"Runs", "Course", "Latency", "Summary", "Command"},
+		{"Runs", "Side by side", "Course", "Latency", "Summary", "Command"},
 	} {
-		s.Runs = append(s.Runs, benchpage.Run{Name: "row " + strconv.Itoa(n), Report: paced(5, 1)})
+		s.Runs = append(s.Runs, benchpage.Run{Name: fmt.Sprint("row ", i+1), Report: paced(5, 1)})
 		elements, text := sheet(t, s)
 		placed(t, elements)
 		if got := texts(elements, "h2"); !slices.Equal(got, want) {
 			t.Errorf("chapters %q, want %q", got, want)
 		}
-		if n > 1 {
+		if i > 0 {
 			contains(t, text, "row 1", "row 2")
 		}
 	}
