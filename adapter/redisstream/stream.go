@@ -111,10 +111,7 @@ func (s *stream) entry(id offset, e rueidis.XRangeEntry) {
 	}
 	m, err := nodewire.DecodeStreamEntry(f)
 	if err != nil {
-		s.count.malformed.Add(1)
-		s.c.malformed.Do(func() {
-			s.log.Warn("an entry of the stream is malformed and ignored; so will others be", "id", e.ID, "err", err)
-		})
+		s.c.ignored("id", e.ID, err)
 		return
 	}
 	ns.receive(m, id, e.ID)
