@@ -30,11 +30,12 @@ type stream struct {
 	read  reader
 
 	// deliver is held while something of the stream is handed to a namespace,
-	// so that it all is in one order. It guards afters.
-	deliver sync.Mutex
-	afters  []*afterwards
-	pending *unkept.Queue[*appended]  // of the messages to be kept; deliver guards what it says
-	end     *askonce.Question[offset] // the id of the newest entry
+	// so that it all is in one order. It guards afters and their size.
+	deliver    sync.Mutex
+	afters     []*afterwards
+	afterBytes int
+	pending    *unkept.Queue[*appended]  // of the messages to be kept; deliver guards what it says
+	end        *askonce.Question[offset] // the id of the newest entry
 
 	ctx     context.Context //nolint:containedctx // ends with the stream
 	cancel  context.CancelFunc

@@ -189,7 +189,7 @@ func (c *Cluster) receive(m redislink.Message) {
 		ns.peers.Receive(d)
 		return
 	}
-	ns.stream.when(after, marked, func() { ns.peers.Receive(d) })
+	ns.stream.when(after, marked, len(m.Data), func() { ns.peers.Receive(d) })
 }
 
 // announcer carries the announcements of Go nodes.
