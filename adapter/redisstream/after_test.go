@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/socketeer-io/socketeer/adapter/redisstream"
 	"github.com/socketeer-io/socketeer/internal/nodewire"
@@ -17,6 +18,7 @@ func TestHeldIsBounded(t *testing.T) {
 	c := start(t, redisstream.Options{URLs: []string{r.URL()}, BacklogBytes: 100_000})
 	attach(t, c, "/")
 	const count = 20
+	begin := time.Now()
 	for i := range count {
 		b, err := nodewire.AppendMsgpackEnvelope(nil, &nodewire.Message{
 			UID: "0123456789abcdef", NSP: "/", Type: nodewire.Broadcast, RequestID: fmt.Sprint(i, "@99999999999999-0"),
@@ -29,8 +31,8 @@ func TestHeldIsBounded(t *testing.T) {
 	}
 	const held = 3
 	eventually(t, "what does not fit", func() bool { return c.Stats().Overtaken >= count-held })
-	if n := c.Stats().Overtaken; n != count-held {
-		t.Errorf("%d were not held", n)
+	if n, took := c.Stats().Overtaken, time.Since(begin); n != count-held || took > 2*time.Second {
+		t.Errorf("%d were handed on after %v", n, took)
 	}
 	eventually(t, "what fits", func() bool { return c.Stats().Overtaken == count })
 }
