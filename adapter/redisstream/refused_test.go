@@ -150,3 +150,29 @@ func TestReadyAgain(t *testing.T) {
 		t.Errorf("the stream has %v entries", n)
 	}
 }
+
+// While Redis takes nothing, the clients of a node go on getting what is sent,
+// however much that is: what has waited the longest is dropped for others.
+func TestLocalTrafficGoesOn(t *testing.T) {
+	r := redistest.Standalone(t)
+	const limit, count, size = 100_000, 30, 10_000
+	nodes := startAll(t, 2, redisstream.Options{URLs: []string{r.URL()}, BacklogBytes: limit, KeepTimeout: 40 * time.Millisecond})
+	a, b := attach(t, nodes[0], "/"), attach(t, nodes[1], "/")
+	refusal := refusals["no memory"]
+	r.Must(refusal.begin...)
+	for i := range count {
+		data := fmt.Sprint(i, strings.Repeat("x", size))
+		a.emit(data)
+		if o := a.offsetOf(data); o != "" {
+			t.Errorf("message %d was kept at %s", i, o)
+		}
+	}
+	if n := nodes[0].Stats().Drops.Backlog; n < count-limit/size || n > count {
+		t.Errorf("%d dropped", n)
+	}
+	r.Must(refusal.end...)
+	eventually(t, "what is kept", func() bool {
+		a.emit("kept again")
+		return b.offsetOf("kept again") != ""
+	})
+}

@@ -106,7 +106,11 @@ func (w *writer) push(it write, noted func(seq uint64)) error {
 // fits reports whether so much more may wait. What may not is counted. With mu
 // held.
 func (w *writer) fits(size int) bool {
-	if w.bytes+size <= w.s.o.BacklogBytes || w.bytes == 0 {
+	limit := w.s.o.BacklogBytes
+	if w.bytes+size > limit {
+		w.makeRoom(limit - limit/8 - size)
+	}
+	if w.bytes+size <= limit || w.bytes == 0 {
 		return true
 	}
 	w.s.count.backlog.Add(1)
@@ -115,6 +119,26 @@ func (w *writer) fits(size int) bool {
 		w.s.log.Warn("redis takes messages slower than they come: they are not sent to other nodes", "backlog", w.s.o.BacklogBytes)
 	}
 	return false
+}
+
+// makeRoom drops what has waited for longer than KeepTimeout, the oldest first,
+// until no more than goal bytes are left. The clients of this node have got that
+// without an offset, and go on getting what is new. With mu held.
+func (w *writer) makeRoom(goal int) {
+	old := time.Now().Add(-w.s.o.KeepTimeout)
+	kept, i := w.items[:0], 0
+	for ; i < len(w.items) && w.bytes > goal && w.items[i].at.Before(old); i++ {
+		if it := w.items[i]; it.must {
+			kept = append(kept, it)
+		} else {
+			w.bytes -= it.size
+			w.open--
+			w.s.count.backlog.Add(1)
+		}
+	}
+	kept = append(kept, w.items[i:]...)
+	clear(w.items[len(kept):])
+	w.items = kept
 }
 
 // forget makes a queued marker useless.

@@ -64,14 +64,18 @@ func (it *item) size() int { return itemOverhead + len(it.body) }
 func (w *writer) push(it item, noted func(number uint64)) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	limit := w.l.cfg.BacklogBytes
+	if !it.must && w.bytes+it.size() > limit {
+		w.makeRoom(limit - limit/8 - it.size())
+	}
 	switch {
 	case w.closed:
 		return errClosed
-	case !it.must && w.bytes+it.size() > w.l.cfg.BacklogBytes && w.bytes > 0:
+	case !it.must && w.bytes+it.size() > limit && w.bytes > 0:
 		w.l.count.dropBacklog.Add(1)
 		if !w.full {
 			w.full = true
-			w.l.log.Warn("jetstream takes messages slower than they come: they are not sent to other nodes", "backlog", w.l.cfg.BacklogBytes)
+			w.l.log.Warn("jetstream takes messages slower than they come: they are not sent to other nodes", "backlog", limit)
 		}
 		return errBacklog
 	}
@@ -84,6 +88,25 @@ func (w *writer) push(it item, noted func(number uint64)) error {
 		w.signal()
 	}
 	return nil
+}
+
+// makeRoom drops what has waited for longer than KeepTimeout, the oldest first,
+// until no more than goal bytes are left. The clients of this node have got that
+// without an offset, and go on getting what is new. With mu held.
+func (w *writer) makeRoom(goal int) {
+	old := time.Now().Add(-w.l.cfg.KeepTimeout)
+	kept, i := w.items[:0], 0
+	for ; i < len(w.items) && w.bytes > goal && w.items[i].at.Before(old); i++ {
+		if it := w.items[i]; it.must {
+			kept = append(kept, it)
+		} else {
+			w.bytes -= it.size()
+			w.l.count.dropBacklog.Add(1)
+		}
+	}
+	kept = append(kept, w.items[i:]...)
+	clear(w.items[len(kept):])
+	w.items = kept
 }
 
 func (w *writer) signal() {
