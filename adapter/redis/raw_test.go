@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/socketeer-io/socketeer/adapter"
+	"github.com/socketeer-io/socketeer/adapter/internal/mixedtest"
 	"github.com/socketeer-io/socketeer/adapter/redis"
 	"github.com/socketeer-io/socketeer/internal/nodewire"
 	"github.com/socketeer-io/socketeer/internal/redislink"
@@ -250,14 +251,14 @@ func TestHugeResponse(t *testing.T) {
 // an adapter. Nobody waits for it.
 func TestRoomLikeUID(t *testing.T) {
 	server := redistest.Standalone(t)
-	w := newWorld(t, mixtures[3], []string{server.URL()})
-	for _, c := range w.client {
-		w.join("0123456789abcdef", c)
+	w := mixedtest.New(t, mixed("sharded dynamic").among([]string{server.URL()}))
+	for _, c := range w.Clients {
+		w.Join("0123456789abcdef", c)
 	}
-	w.join("fedcba9876543210", w.client[1])
+	w.Join("fedcba9876543210", w.Clients[1])
 	for range 3 {
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
-		got, err := w.fetch(ctx)
+		got, err := w.Fetch(ctx)
 		cancel()
 		if err != nil || len(got) != 4 {
 			t.Errorf("%v, %v", got, err)
