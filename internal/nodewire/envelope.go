@@ -203,7 +203,10 @@ func (r *reader) body(m *Message) (opts bool) {
 		case "moved":
 			m.Moved = r.truth()
 		case "sockets":
-			m.Sockets, _ = r.sockets()
+			var ids []string
+			if m.Sockets, ids = r.sockets(); len(ids) > 0 {
+				r.fail(malformed("a socket that is no object"))
+			}
 		case "clientCount":
 			m.ClientCount = r.count(math.MaxInt32)
 		case "sid":

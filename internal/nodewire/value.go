@@ -62,6 +62,9 @@ func (r *reader) sockets() (list []adapter.SocketInfo, ids []string) {
 	if !ok {
 		return nil, nil
 	}
+	if w.left > 0 {
+		list = make([]adapter.SocketInfo, 0, min(w.left, (len(r.b)-r.i)/minSocket))
+	}
 	for r.next(&w) {
 		if r.atObject() {
 			list = append(list, r.socket())
@@ -82,6 +85,9 @@ func (r *reader) atObject() bool {
 	return ok && t.kind == kindMap
 }
 
+// minSocket is the least that a socket with an id takes in msgpack.
+const minSocket = len("\x81\xa2id\xa1x")
+
 func (r *reader) socket() (s adapter.SocketInfo) {
 	w, _ := r.enter(true)
 	for r.next(&w) {
@@ -97,6 +103,9 @@ func (r *reader) socket() (s adapter.SocketInfo) {
 		default:
 			r.skip()
 		}
+	}
+	if s.ID == "" {
+		r.fail(malformed("a socket without an id"))
 	}
 	return s
 }
