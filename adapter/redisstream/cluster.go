@@ -34,10 +34,9 @@ type Cluster struct {
 	redis   rueidis.Client
 	node    *nodepeers.Node
 
-	count     counters
-	malformed sync.Once
-	trouble   atomic.Int64 // when it was logged last, in Unix nanoseconds
-	departed  departed.Nodes
+	count    counters
+	trouble  atomic.Int64 // when it was logged last, in Unix nanoseconds
+	departed departed.Nodes
 
 	opening sync.Mutex // held while a stream is opened
 
@@ -187,6 +186,14 @@ func (c *Cluster) troubled(what string, err error) {
 	now, last := time.Now().UnixNano(), c.trouble.Load()
 	if now-last > int64(pace) && c.trouble.CompareAndSwap(last, now) {
 		c.log.Warn(what+": trying again", "err", err)
+	}
+}
+
+// malformed counts what cannot be understood: what was found where, on a channel
+// or as an entry of a stream.
+func (c *Cluster) malformed(found, where string, err error) {
+	if c.count.malformed.Add(1) == 1 {
+		c.log.Warn("what makes no sense was ignored; counted from now on", "found", found, "where", where, "err", err)
 	}
 }
 

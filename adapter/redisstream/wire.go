@@ -151,16 +151,13 @@ func (c *Cluster) unsubscribe(nsp string) {
 func (c *Cluster) receive(m redislink.Message) {
 	if m.Channel == c.membersChannel() || m.Channel == c.memberChannel(c.id.Incarnation) {
 		if err := c.node.ReceiveAnnouncement(m.Data); err != nil {
-			c.count.malformed.Add(1)
+			c.malformed("on a channel", m.Channel, err)
 		}
 		return
 	}
 	d, err := nodewire.DecodeEnvelope(m.Data)
 	if err != nil {
-		c.count.malformed.Add(1)
-		c.malformed.Do(func() {
-			c.log.Warn("a message is malformed and ignored; so will others be", "channel", m.Channel, "err", err)
-		})
+		c.malformed("on a channel", m.Channel, err)
 		return
 	}
 	ns := c.lookup(d.NSP)
