@@ -203,10 +203,7 @@ func (r *reader) body(m *Message) (opts bool) {
 		case "moved":
 			m.Moved = r.truth()
 		case "sockets":
-			var ids []string
-			if m.Sockets, ids = r.sockets(); len(ids) > 0 {
-				r.fail(malformed("a socket that is no object"))
-			}
+			m.Sockets, _ = r.sockets(false)
 		case "clientCount":
 			m.ClientCount = r.count(math.MaxInt32)
 		case "sid":

@@ -76,7 +76,7 @@ func DecodeClassicResponse(b []byte) (*Message, error) {
 	for name := range r.classic(m, &number) {
 		switch string(name) {
 		case "sockets":
-			m.Sockets, ids = r.sockets()
+			m.Sockets, ids = r.sockets(true)
 			sockets = true
 		case "rooms":
 			m.Rooms = r.names()

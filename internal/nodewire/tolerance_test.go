@@ -75,6 +75,8 @@ func TestRefused(t *testing.T) {
 		"room object":          {envelope, `{"type":3,"data":{"packet":{"type":2,"data":["e"]},"opts":{"rooms":[{}]}}}`},
 		"rooms no list":        {envelope, `{"type":3,"data":{"packet":{"type":2,"data":["e"]},"opts":{"rooms":"a"}}}`},
 		"negative count":       {envelope, `{"type":11,"data":{"requestId":"r","clientCount":-1}}`},
+		"ids for sockets":      {envelope, `{"type":8,"data":{"requestId":"q","sockets":["id"]}}`},
+		"a socket without id":  {envelope, `{"type":8,"data":{"requestId":"q","sockets":[{"id":"x"},{}]}}`},
 		"no request id":        {envelope, `{"type":8,"data":{"sockets":[]}}`},
 		"short broadcast":      {broadcast, "\x92\xa1u\x80"},
 		"object":               {broadcast, "\x80"},
@@ -83,6 +85,7 @@ func TestRefused(t *testing.T) {
 		"join of nobody":       {request, `{"type":2,"rooms":["a"]}`},
 		"ack without id":       {request, `{"type":7,"packet":{"type":2,"data":["e"]},"opts":{}}`},
 		"unknown response":     {response, `{"type":7,"requestId":"r"}`},
+		"socket without id":    {response, `{"requestId":"q","sockets":[{"rooms":[]}]}`},
 		"response without id":  {response, `{"sockets":[]}`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -56,8 +56,9 @@ func (r *reader) inline() []byte {
 	return v
 }
 
-// sockets reads descriptions of sockets, or of a classic node of old their ids.
-func (r *reader) sockets() (list []adapter.SocketInfo, ids []string) {
+// sockets reads descriptions of sockets, or if old is set, as of a classic node of
+// old, their ids.
+func (r *reader) sockets(old bool) (list []adapter.SocketInfo, ids []string) {
 	w, ok := r.enter(false)
 	if !ok {
 		return nil, nil
@@ -68,6 +69,8 @@ func (r *reader) sockets() (list []adapter.SocketInfo, ids []string) {
 	for r.next(&w) {
 		if r.atObject() {
 			list = append(list, r.socket())
+		} else if !old {
+			r.fail(malformed("a socket that is no object"))
 		} else if s := r.scalar(); r.err == nil {
 			ids = append(ids, string(s.text))
 		}
