@@ -2,7 +2,6 @@ package redis_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/socketeer-io/socketeer"
 	"github.com/socketeer-io/socketeer/adapter"
+	"github.com/socketeer-io/socketeer/adapter/internal/mixedtest"
 	"github.com/socketeer-io/socketeer/adapter/redis"
 	"github.com/socketeer-io/socketeer/internal/redistest"
 )
@@ -23,35 +23,25 @@ func short(tb testing.TB) context.Context {
 	return ctx
 }
 
-// uids returns what the Node.js servers are called.
-func (w *world) uids() (list []string) {
-	for i := range w.node {
-		var uid string
-		must(w.t, json.Unmarshal(w.do(i, "uid", nil), &uid))
-		list = append(list, uid)
-	}
-	return list
-}
-
 // TestFrozenNode: a Node.js server that is stopped, and then killed, costs those
 // who ask it their patience, and no more than that.
 func TestFrozenNode(t *testing.T) {
 	server := redistest.Standalone(t)
-	for _, m := range []mixture{mixtures[0], mixtures[3]} {
+	for _, m := range []mixture{mixed("classic"), mixed("sharded dynamic")} {
 		t.Run(m.name, func(t *testing.T) {
-			w := newWorld(t, m, []string{server.URL()})
-			uids := w.uids()
+			w := mixedtest.New(t, m.among([]string{server.URL()}))
+			uids := w.UIDs()
 			missing := []string{"node.js peer " + uids[1]}
 			if m.options.Mode == redis.Classic { // they do not say who they are
 				slices.Sort(uids)
 				missing = []string{"1 of node.js peers " + strings.Join(uids, ", ")}
 			}
-			w.node[1].Pause()
-			w.frozenAnswers(t, missing)
+			w.Node[1].Pause()
+			frozenAnswers(t, w, missing)
 
 			began := time.Now()
-			w.node[1].Kill()
-			if got, err := w.fetch(patient(t)); err != nil || len(got) != 3 {
+			w.Node[1].Kill()
+			if got, err := w.Fetch(patient(t)); err != nil || len(got) != 3 {
 				t.Errorf("after it died: %v, %v", got, err)
 			}
 			if d := time.Since(began); d > patience/4 {
@@ -62,7 +52,7 @@ func TestFrozenNode(t *testing.T) {
 }
 
 // frozenAnswers makes every kind of request.
-func (w *world) frozenAnswers(t *testing.T, missing []string) {
+func frozenAnswers(t *testing.T, w *mixedtest.World, missing []string) {
 	t.Helper()
 	check := func(what string, err error) {
 		t.Helper()
@@ -79,8 +69,8 @@ func (w *world) frozenAnswers(t *testing.T, missing []string) {
 			t.Errorf("%s: %v, want missing %q", what, err, missing)
 		}
 	}
-	io := w.golang[0].io
-	got, err := w.fetch(short(t))
+	io := w.Go[0].IO
+	got, err := w.Fetch(short(t))
 	if check("fetch", err); len(got) != 3 {
 		t.Errorf("fetched %v", got)
 	}
@@ -95,34 +85,22 @@ func (w *world) frozenAnswers(t *testing.T, missing []string) {
 	check("join", io.All().Join(short(t), "room"))
 }
 
-// fetch returns the ids of all sockets, as the first Go server sees them.
-func (w *world) fetch(ctx context.Context) (ids []string, err error) {
-	for s, e := range w.golang[0].io.All().Sockets(ctx) {
-		if e != nil {
-			err = e
-			continue
-		}
-		ids = append(ids, s.ID)
-	}
-	return ids, err
-}
-
 // TestNodeDiesDuringRequest: the wait ends soon after, and says who is missing.
 func TestNodeDiesDuringRequest(t *testing.T) {
 	server := redistest.Standalone(t)
-	for _, m := range []mixture{mixtures[0], mixtures[3]} {
+	for _, m := range []mixture{mixed("classic"), mixed("sharded dynamic")} {
 		t.Run(m.name, func(t *testing.T) {
-			w := newWorld(t, m, []string{server.URL()})
-			want := []string{"node.js peer " + w.uids()[1]}
-			w.node[1].Pause()
+			w := mixedtest.New(t, m.among([]string{server.URL()}))
+			want := []string{"node.js peer " + w.UIDs()[1]}
+			w.Node[1].Pause()
 			done := make(chan struct{})
 			go func() {
 				defer close(done)
 				// Go peers answer at once: by then the request is on its way.
-				_, _ = w.node[0].Call(patient(t), "ping", nil)
-				w.node[1].Kill()
+				_, _ = w.Node[0].Call(patient(t), "ping", nil)
+				w.Node[1].Kill()
 			}()
-			got, err := w.fetch(patient(t))
+			got, err := w.Fetch(patient(t))
 			<-done
 			var partial *adapter.PartialError
 			if err != nil && (!errors.As(err, &partial) || !slices.Equal(partial.Missing, want) || errors.Is(err, context.DeadlineExceeded)) {

@@ -69,11 +69,12 @@ func (c *Cluster) receiveAnnouncement(b []byte) {
 	if uid == c.node.UID() {
 		return
 	}
+	if err := c.node.ReceiveAnnouncement(b[announcementHead:]); err != nil {
+		c.malformed("", err) // nor is its number taken for one
+		return
+	}
 	if seq := binary.BigEndian.Uint64(b[seqAt:]); seq > 0 {
 		c.gap(uid, seq)
-	}
-	if err := c.node.ReceiveAnnouncement(b[announcementHead:]); err != nil {
-		c.malformed("", err)
 	}
 }
 

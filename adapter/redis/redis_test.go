@@ -119,3 +119,10 @@ func name(o redis.Options) string {
 	}
 	return o.Mode.String() + " " + o.Subscription.String()
 }
+
+func must(tb testing.TB, err error) {
+	tb.Helper()
+	if err != nil {
+		tb.Fatal(err)
+	}
+}

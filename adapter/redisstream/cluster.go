@@ -30,10 +30,9 @@ type Cluster struct {
 	redis   rueidis.Client
 	node    *nodepeers.Node
 
-	count     counters
-	malformed sync.Once
-	trouble   atomic.Int64 // when it was logged last, in Unix nanoseconds
-	departed  departed.Nodes
+	count    counters
+	trouble  atomic.Int64 // when it was logged last, in Unix nanoseconds
+	departed departed.Nodes
 
 	opening sync.Mutex // held while a stream is opened
 
@@ -195,13 +194,12 @@ func (c *Cluster) troubled(what string, err error) {
 	}
 }
 
-// ignored counts what is malformed, and logs the first: where it is, a channel
-// or the id of an entry, is named.
-func (c *Cluster) ignored(what, name string, err error) {
-	c.count.malformed.Add(1)
-	c.malformed.Do(func() {
-		c.log.Warn("a message is malformed and ignored; so will others be", what, name, "err", err)
-	})
+// malformed counts what cannot be understood: what was found where, on a channel
+// or as an entry of a stream.
+func (c *Cluster) malformed(found, where string, err error) {
+	if c.count.malformed.Add(1) == 1 {
+		c.log.Warn("what makes no sense was ignored; counted from now on", "found", found, "where", where, "err", err)
+	}
 }
 
 // gone reports whether the node of an incarnation is known not to run any more.

@@ -3,7 +3,9 @@ package redisstream_test
 import (
 	"bufio"
 	"context"
+	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http/httptest"
@@ -18,89 +20,72 @@ import (
 
 	"github.com/socketeer-io/socketeer"
 	"github.com/socketeer-io/socketeer/adapter"
+	"github.com/socketeer-io/socketeer/adapter/internal/mixedtest"
 	"github.com/socketeer-io/socketeer/adapter/redisstream"
 	"github.com/socketeer-io/socketeer/internal/redistest"
 )
 
 type args = map[string]any
 
-// TestMixed: a Go node and a Node.js server are one cluster.
+// mixtures are kinds of clusters of Go and Node.js servers.
+var mixtures = []struct {
+	name     string
+	adapter  string // of redistest
+	sharded  bool   // useShardedPubSub
+	streams  int    // streamCount
+	cluster  bool   // a Redis Cluster
+	recovery bool
+}{
+	{"recovery", "redis-streams", false, 1, false, true},
+	{"no recovery", "redis-streams", false, 1, false, false},
+	{"ioredis", "redis-streams-ioredis", false, 1, false, true},
+	{"sharded channels", "redis-streams", true, 1, false, true},
+	{"in a cluster", "redis-streams", false, 1, true, true},
+	{"sharded channels in a cluster", "redis-streams", true, 4, true, true},
+	{"ioredis in a cluster", "redis-streams-ioredis", false, 1, true, true},
+	{"ioredis with sharded channels in a cluster", "redis-streams-ioredis", true, 1, true, true},
+}
+
+// TestMixed: Go and Node.js servers are one cluster, whoever does what.
 func TestMixed(t *testing.T) {
-	r := redistest.Standalone(t)
-	o := redisstream.Options{URLs: []string{r.URL()}}
-	peer := redistest.Node(t, redistest.NodeOptions{Adapter: "redis-streams", URLs: o.URLs, Recovery: true, ServerSideAnswer: []any{"node says"}})
-	web := serveGo(t, start(t, o))
-	there := peer.Connect(args{"ack": []any{"there"}})
-	here := peer.Connect(args{"url": web.url, "ack": []any{"here"}})
-	room := func(id, name string) {
-		peer.Must("clientAsk", args{"client": id, "event": "join", "args": []any{name}})
-	}
-	room(there, "r")
-	room(here, "r")
-
-	web.io.To("r").Emit("from go", 1, []byte{1, 2})
-	peer.Must("emit", args{"rooms": []string{"r"}, "event": "from node", "args": []any{2, args{"$binary": "AwQ="}}})
-	for _, id := range []string{here, there} {
-		for _, event := range []string{"from go", "from node"} {
-			got, err := peer.Wait(patient(t), func(h redistest.Happening) bool {
-				return h.Happened == "received" && h.Client == id && h.Event == event
-			})
-			if err != nil || len(got.Args) != 3 || !strings.Contains(string(got.Args[2]), "-") { // the offset is the last one
-				t.Errorf("client %s, %s: got %s, %v", id, event, got.Args, err)
+	single, outer := redistest.Standalone(t), t
+	var cluster *redistest.RedisCluster
+	for i, m := range mixtures {
+		t.Run(m.name, func(t *testing.T) {
+			o := redisstream.Options{
+				URLs: []string{single.URL()}, StreamName: fmt.Sprint("mixed", i), ChannelPrefix: fmt.Sprint("mixed", i),
+				UseShardedPubSub: m.sharded, StreamCount: m.streams,
 			}
-		}
-	}
-
-	ids := map[string]bool{}
-	for s, err := range web.io.In("r").Sockets(patient(t)) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		ids[s.ID] = true
-	}
-	if !ids[here] || !ids[there] || len(ids) != 2 {
-		t.Errorf("Go finds %v", ids)
-	}
-	if found := string(peer.Must("fetchSockets", args{"rooms": []string{"r"}})); !strings.Contains(found, here) || !strings.Contains(found, there) {
-		t.Errorf("Node.js finds %s", found)
-	}
-	replies, err := web.io.In("r").EmitWithAck(patient(t), "question")
-	if err != nil || len(replies) != 2 {
-		t.Errorf("Go gets %d acknowledgements, %v", len(replies), err)
-	}
-	var acks []string
-	if err := json.Unmarshal(peer.Must("emitWithAck", args{"rooms": []string{"r"}, "event": "question"}), &acks); err != nil {
-		t.Fatal(err)
-	}
-	slices.Sort(acks)
-	if !slices.Equal(acks, []string{"here", "there"}) {
-		t.Errorf("Node.js gets %v", acks)
-	}
-	if got := string(peer.Must("serverSideEmitWithAck", args{"event": "ask", "args": []any{1}})); got != `["go says"]` {
-		t.Errorf("Node.js gets %s", got)
-	}
-
-	// Join and disconnect, of the other's sockets.
-	if err := web.io.In(there).Join(patient(t), "by go"); err != nil {
-		t.Fatal(err)
-	}
-	peer.Must("socketsJoin", args{"rooms": []string{here}, "join": []string{"by node"}})
-	eventually(t, "the joins", func() bool {
-		found := string(peer.Must("fetchSockets", args{}))
-		return strings.Contains(found, "by go") && strings.Contains(found, "by node")
-	})
-	if err := web.io.In(there).Disconnect(patient(t), true); err != nil {
-		t.Fatal(err)
-	}
-	peer.Must("disconnectSockets", args{"rooms": []string{here}, "close": true})
-	for _, id := range []string{here, there} {
-		if _, err := peer.Wait(patient(t), func(h redistest.Happening) bool { return h.Happened == "disconnected" && h.Client == id }); err != nil {
-			t.Error(err)
-		}
+			if m.cluster {
+				if cluster == nil {
+					cluster = redistest.Cluster(outer, 0)
+				}
+				o.URLs = cluster.URLs()
+			}
+			mixedtest.Run(t, mixedtest.Cluster{
+				Start: func(tb testing.TB, name string) mixedtest.Member {
+					o := o
+					o.Name = name
+					return start(tb, o)
+				},
+				Adapter: m.adapter, URLs: o.URLs, Recovery: m.recovery,
+				Options: args{
+					"streamName": o.StreamName, "channelPrefix": o.ChannelPrefix, "useShardedPubSub": m.sharded, "streamCount": m.streams,
+				},
+				Healthy: func(tb testing.TB, m mixedtest.Member) {
+					s := m.(*redisstream.Cluster).Stats()
+					if s.Drops != (redisstream.Drops{}) || s.Channels.Drops != (redisstream.ChannelDrops{}) || s.Gaps+s.Malformed+s.ReadErrors != 0 {
+						tb.Errorf("%+v", s)
+					}
+				},
+			})
+		})
 	}
 }
 
-// TestRecoverAcross: the official client recovers from Node.js to Go, and back.
+// TestRecoverAcross: the official client recovers from Node.js to Go, and back,
+// with its socket's data. What it missed has bytes, or has none, which travels in
+// another format.
 func TestRecoverAcross(t *testing.T) {
 	r := redistest.Standalone(t)
 	o := redisstream.Options{URLs: []string{r.URL()}}
@@ -118,9 +103,19 @@ func TestRecoverAcross(t *testing.T) {
 		emit()
 		eventually(t, "an entry", func() bool { return r.Must("XLEN", "socket.io").(int64) > before })
 	}
-	goTo := func(room, event string) { stored(func() { web.io.To(room).Emit(event) }) }
+	goTo := func(room, event string) {
+		values := []any{event, nil}
+		if !strings.HasPrefix(event, plain) {
+			values = append(values, []byte(event))
+		}
+		stored(func() { web.io.To(room).Emit(event, values...) })
+	}
 	nodeTo := func(room, event string) {
-		stored(func() { peer.Must("emit", args{"rooms": []string{room}, "event": event}) })
+		values := []any{event, nil}
+		if !strings.HasPrefix(event, plain) {
+			values = append(values, args{"$binary": []byte(event)})
+		}
+		stored(func() { peer.Must("emit", args{"rooms": []string{room}, "event": event, "args": values}) })
 	}
 	goEmit := func(event string) { goTo("r", event) }
 	nodeEmit := func(event string) { nodeTo("r", event) }
@@ -128,6 +123,8 @@ func TestRecoverAcross(t *testing.T) {
 		goTo("elsewhere", "not for the client")
 		nodeTo("elsewhere", "not for the client")
 	}
+	const data = `{"n":1.5,"o":{"a":[null,true,{}]},"s":"ü"}`
+	peer.Must("setData", args{"socket": id, "data": json.RawMessage(data)})
 	goEmit("m1")
 	nodeEmit("m2")
 	c.received("m1", "m2")
@@ -140,8 +137,8 @@ func TestRecoverAcross(t *testing.T) {
 		if way.from == "Go" {
 			eventually(t, "the client to be away", func() bool { return web.io.Len() == 0 })
 		}
-		names := []string{"a", "b", "c"}
-		for j, emit := range []func(string){goEmit, nodeEmit, goEmit} {
+		names := []string{"a", "b", plain + "c", plain + "d"}
+		for j, emit := range []func(string){goEmit, nodeEmit, goEmit, nodeEmit} {
 			names[j] += string(rune('0' + i))
 			emit(names[j])
 			elsewhere()
@@ -151,16 +148,24 @@ func TestRecoverAcross(t *testing.T) {
 		if again := c.connected(true); again != id {
 			t.Fatalf("%s to %s: the id is %s, was %s", way.from, way.to, again, id)
 		}
+		for s, err := range web.io.In(id).Sockets(patient(t)) {
+			if err != nil || string(s.Data) != data || !slices.Contains(s.Rooms, "r") {
+				t.Errorf("%s to %s: %s in %q, %v", way.from, way.to, s.Data, s.Rooms, err)
+			}
+		}
 		live := "live" + string(rune('0'+i))
 		nodeEmit(live)
 		c.received(live)
 	}
 }
 
+// plain begins the names of events without bytes.
+const plain = "plain "
+
 // goServer is a server on a node.
 type goServer struct {
-	io        *socketeer.Server
-	url, addr string
+	io   *socketeer.Server
+	addr string
 }
 
 func serveGo(t *testing.T, c adapter.Factory) *goServer {
@@ -179,13 +184,12 @@ func serveGo(t *testing.T, c adapter.Factory) *goServer {
 		}
 		return m.Ack()
 	})
-	io.OnServerSide("ask", func(_ context.Context, m *socketeer.Message) error { return m.Ack("go says") })
 	web := httptest.NewServer(io)
 	t.Cleanup(func() {
 		io.Close()
 		web.Close()
 	})
-	return &goServer{io, web.URL, web.Listener.Addr().String()}
+	return &goServer{io, web.Listener.Addr().String()}
 }
 
 // jsClient is testdata/client.js.
@@ -198,6 +202,7 @@ type jsClient struct {
 type happening struct {
 	Happened, ID, Event string
 	Recovered           bool
+	Args                []json.RawMessage
 }
 
 func newClient(t *testing.T, url string) *jsClient {
@@ -286,8 +291,16 @@ func (c *jsClient) emit(v ...any) {
 func (c *jsClient) received(events ...string) {
 	c.t.Helper()
 	for _, want := range events {
-		if h := c.next(); h.Happened != "event" || h.Event != want {
+		h := c.next()
+		if h.Happened != "event" || h.Event != want {
 			c.t.Fatalf("got %+v, want %s", h, want)
+		}
+		values := fmt.Sprintf("%q null ", want)
+		if !strings.HasPrefix(want, plain) {
+			values += fmt.Sprintf(`{"$binary":%q} `, base64.StdEncoding.EncodeToString([]byte(want)))
+		}
+		if got := fmt.Sprintf("%s", h.Args); !strings.HasPrefix(got, "["+values+`"`) || strings.Count(got, "-") != 1 { // the offset
+			c.t.Errorf("%s has %s", want, got)
 		}
 	}
 }

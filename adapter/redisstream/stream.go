@@ -2,6 +2,7 @@ package redisstream
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -15,6 +16,9 @@ import (
 	"github.com/socketeer-io/socketeer/adapter/internal/unkept"
 	"github.com/socketeer-io/socketeer/internal/nodewire"
 )
+
+// errNowhere is said of an entry that tells no namespace.
+var errNowhere = errors.New("socketeer: an entry of no namespace")
 
 // stream is one stream of Redis and what this node does with it: it writes its
 // namespaces' messages and reads everybody's.
@@ -91,7 +95,9 @@ func (s *stream) entry(id offset, e rueidis.XRangeEntry) {
 			for _, ns := range s.c.onStream(s) {
 				ns.history.Gapped(id, 0)
 			}
+			return
 		}
+		s.c.malformed("in a stream", e.ID, errNowhere)
 		return
 	}
 	if f["type"] != gapType && s.read.again(uid, f[fieldSeq]) {
@@ -112,7 +118,7 @@ func (s *stream) entry(id offset, e rueidis.XRangeEntry) {
 	}
 	m, err := nodewire.DecodeStreamEntry(f)
 	if err != nil {
-		s.c.ignored("id", e.ID, err)
+		s.c.malformed("in a stream", e.ID, err)
 		return
 	}
 	ns.receive(m, id, e.ID)
@@ -138,7 +144,10 @@ func (s *stream) ownEntry(ns *namespace, id offset, e rueidis.XRangeEntry) {
 		s.count.kept.Add(1)
 		mine.kept(e.ID)
 	case ns != nil && f["type"] == broadcastType && ns.history.logging(): // it came too late to be kept, and others have it
-		if m, err := nodewire.DecodeStreamEntry(f); err == nil && storable(m) {
+		switch m, err := nodewire.DecodeStreamEntry(f); {
+		case err != nil: // somebody has taken this node's name
+			s.c.malformed("in a stream", e.ID, err)
+		case storable(m):
 			ns.history.add(id, toMessage(m, e.ID))
 		}
 	}

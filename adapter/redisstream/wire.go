@@ -165,13 +165,13 @@ func (c *Cluster) unsubscribe(nsp string) {
 func (c *Cluster) receive(m redislink.Message) {
 	if m.Channel == c.membersChannel() || m.Channel == c.memberChannel(c.id.Incarnation) {
 		if err := c.node.ReceiveAnnouncement(m.Data); err != nil {
-			c.ignored("channel", m.Channel, err)
+			c.malformed("on a channel", m.Channel, err)
 		}
 		return
 	}
 	d, err := nodewire.DecodeEnvelope(m.Data)
 	if err != nil {
-		c.ignored("channel", m.Channel, err)
+		c.malformed("on a channel", m.Channel, err)
 		return
 	}
 	ns := c.lookup(d.NSP)

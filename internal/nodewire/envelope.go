@@ -204,7 +204,7 @@ func (r *reader) body(m *Message) (opts bool) {
 		case "moved":
 			m.Moved = r.truth()
 		case "sockets":
-			m.Sockets, sockets = r.sockets()
+			m.Sockets, _, sockets = r.sockets(false)
 		case "clientCount":
 			m.ClientCount = r.count(math.MaxInt32)
 			counted = true

@@ -76,7 +76,7 @@ func DecodeClassicResponse(b []byte) (*Message, error) {
 	for name := range r.classic(m, &number) {
 		switch string(name) {
 		case "sockets":
-			if m.Sockets, ids, sockets = r.socketsOrIDs(); !sockets {
+			if m.Sockets, ids, sockets = r.sockets(true); !sockets {
 				r.fail(errNoAnswer)
 			}
 		case "rooms":

@@ -75,8 +75,10 @@ func TestRefused(t *testing.T) {
 		"room object":          {envelope, `{"type":3,"data":{"packet":{"type":2,"data":["e"]},"opts":{"rooms":[{}]}}}`},
 		"rooms no list":        {envelope, `{"type":3,"data":{"packet":{"type":2,"data":["e"]},"opts":{"rooms":"a"}}}`},
 		"negative count":       {envelope, `{"type":11,"data":{"requestId":"r","clientCount":-1}}`},
+		"ids for sockets":      {envelope, `{"type":8,"data":{"requestId":"q","sockets":["id"]}}`},
+		"a socket without id":  {envelope, `{"type":8,"data":{"requestId":"q","sockets":[{"id":"x"},{}]}}`},
 		"no request id":        {envelope, `{"type":8,"data":{"sockets":[]}}`},
-		"ids for sockets":      {envelope, `{"type":8,"data":{"requestId":"r","sockets":[0,0]}}`},
+		"numbers for sockets":  {envelope, `{"type":8,"data":{"requestId":"r","sockets":[0,0]}}`},
 		"ids, packed":          {envelope, "\x82\xa4type\x08\xa4data\x82\xa9requestId\xa1r\xa7sockets\x92\x00\x00"},
 		"socket without id":    {envelope, `{"type":8,"data":{"requestId":"r","sockets":[{}]}}`},
 		"no sockets":           {envelope, `{"type":8,"data":{"requestId":"r"}}`},
@@ -93,6 +95,7 @@ func TestRefused(t *testing.T) {
 		"join of nobody":       {request, `{"type":2,"rooms":["a"]}`},
 		"ack without id":       {request, `{"type":7,"packet":{"type":2,"data":["e"]},"opts":{}}`},
 		"unknown response":     {response, `{"type":7,"requestId":"r"}`},
+		"classic without id":   {response, `{"requestId":"q","sockets":[{"rooms":[]}]}`},
 		"response without id":  {response, `{"sockets":[]}`},
 	} {
 		t.Run(name, func(t *testing.T) {

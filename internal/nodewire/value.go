@@ -56,25 +56,21 @@ func (r *reader) inline() []byte {
 	return v
 }
 
-// sockets reads descriptions of sockets; there is false for null.
-func (r *reader) sockets() (list []adapter.SocketInfo, there bool) {
-	list, ids, there := r.socketsOrIDs()
-	if len(ids) > 0 {
-		r.fail(malformed("a socket is not described"))
-	}
-	return list, there
-}
-
-// socketsOrIDs reads descriptions of sockets, or of a classic node of old their
-// ids, but not both.
-func (r *reader) socketsOrIDs() (list []adapter.SocketInfo, ids []string, there bool) {
+// sockets reads descriptions of sockets, or if old is set, as of a classic node of
+// old, their ids, but not both; there is false for null.
+func (r *reader) sockets(old bool) (list []adapter.SocketInfo, ids []string, there bool) {
 	w, ok := r.enter(false)
 	if !ok {
 		return nil, nil, false
 	}
+	if w.left > 0 {
+		list = make([]adapter.SocketInfo, 0, min(w.left, (len(r.b)-r.i)/minSocket))
+	}
 	for r.next(&w) {
 		if r.atObject() {
 			list = append(list, r.socket())
+		} else if !old {
+			r.fail(malformed("a socket that is no object"))
 		} else if s := r.scalar(); r.err == nil {
 			ids = append(ids, string(s.text))
 		}
@@ -94,6 +90,9 @@ func (r *reader) atObject() bool {
 	t, ok := tokenAt(r.b, r.i)
 	return ok && t.kind == kindMap
 }
+
+// minSocket is the least that a socket with an id takes in msgpack.
+const minSocket = len("\x81\xa2id\xa1x")
 
 func (r *reader) socket() (s adapter.SocketInfo) {
 	w, _ := r.enter(true)

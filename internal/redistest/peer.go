@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
-	"syscall"
 	"testing"
 
 	"github.com/socketeer-io/socketeer/internal/process"
@@ -290,19 +289,6 @@ func (p *Peer) Wait(ctx context.Context, fits func(Happening) bool) (Happening, 
 		case <-ctx.Done():
 			return Happening{}, fmt.Errorf("redistest: the node peer: %w%s", context.Cause(ctx), p.tail.Shown())
 		}
-	}
-}
-
-// Pause stops the process without ending it: its connections stay, and it does
-// not answer.
-func (p *Peer) Pause() { p.signal(syscall.SIGSTOP) }
-
-// Resume undoes [Peer.Pause].
-func (p *Peer) Resume() { p.signal(syscall.SIGCONT) }
-
-func (p *Peer) signal(sig syscall.Signal) {
-	if err := p.cmd.Process.Signal(sig); err != nil {
-		p.tb.Errorf("redistest: the node peer: %v", err)
 	}
 }
 

@@ -23,7 +23,7 @@ async function nodeRedis(urls) {
 
 function ioRedis(urls) {
   const { Redis, Cluster } = require("ioredis");
-  return quiet(urls.length > 1 ? new Cluster(urls) : new Redis(urls[0]));
+  return quiet(urls.length > 1 ? new Cluster(urls, { shardedSubscribers: true }) : new Redis(urls[0]));
 }
 
 function withParser(options) {

@@ -316,8 +316,9 @@ func TestTooMuch(t *testing.T) {
 	h := newHub(false)
 	h.queue = 1000
 	a := open(t, h.start(t, "go"))
+	many := slices.Repeat([]adapter.SocketInfo{{ID: "x"}}, 100)
 	h.nodejs("0123456789abcdef", func(*nodewire.Message) []*nodewire.Message {
-		return []*nodewire.Message{{Type: nodewire.FetchSocketsResponse, Sockets: slices.Repeat([]adapter.SocketInfo{{ID: "s"}}, 100)}}
+		return []*nodewire.Message{{Type: nodewire.FetchSocketsResponse, Sockets: many}}
 	})
 	_, err := ask(patient(t), a, adapter.Fetch)
 	var partial *adapter.PartialError
