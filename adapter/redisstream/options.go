@@ -21,6 +21,7 @@ const (
 	DefaultKeepTimeout      = time.Second
 	DefaultPublishTimeout   = 30 * time.Second
 	DefaultHistoryBytes     = 16 << 20
+	DefaultRecoveryBytes    = 64 << 20
 	DefaultBacklogBytes     = 64 << 20
 )
 
@@ -83,6 +84,12 @@ type Options struct {
 	// HistoryBytes bounds what each namespace keeps in memory of what was read,
 	// for clients that come back. Others need Redis. Default 16 MiB.
 	HistoryBytes int
+	// RecoveryBytes bounds what each namespace keeps beyond HistoryBytes while
+	// clients come back who missed more than that, until none has for 10 s: it is
+	// read from Redis once for all of them. Clients who missed more than both
+	// together, or of whose stream more than 100,000 entries would have to be
+	// read, start over, with the reason adapter.LogFailure. Default 64 MiB.
+	RecoveryBytes int
 	// BacklogBytes bounds what waits for Redis. Default 64 MiB.
 	BacklogBytes int
 	// ProbeInterval is how long a silence of the channels may last before the
@@ -104,6 +111,7 @@ func (o Options) withDefaults() (Options, error) {
 	o.KeepTimeout = cmp.Or(o.KeepTimeout, DefaultKeepTimeout)
 	o.PublishTimeout = cmp.Or(o.PublishTimeout, DefaultPublishTimeout)
 	o.HistoryBytes = cmp.Or(o.HistoryBytes, DefaultHistoryBytes)
+	o.RecoveryBytes = cmp.Or(o.RecoveryBytes, DefaultRecoveryBytes)
 	o.BacklogBytes = cmp.Or(o.BacklogBytes, DefaultBacklogBytes)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -119,7 +127,7 @@ func (o Options) withDefaults() (Options, error) {
 		return o, fmt.Errorf("socketeer: redis streams options: %d entries at once are not 1 to 10000", o.ReadCount)
 	case o.BlockTime < time.Millisecond || o.KeepTimeout < time.Millisecond || o.PublishTimeout < 10*time.Millisecond:
 		return o, errors.New("socketeer: redis streams options: a time is too short")
-	case min(o.HistoryBytes, o.BacklogBytes) < 0:
+	case min(o.HistoryBytes, o.RecoveryBytes, o.BacklogBytes) < 0:
 		return o, errors.New("socketeer: redis streams options: a bound is negative")
 	}
 	return o, nil
