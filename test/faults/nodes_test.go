@@ -76,9 +76,15 @@ type streamsMember struct{ *redisstream.Cluster }
 
 func startStreams(tb testing.TB, urls []string, prefix, name string) member {
 	tb.Helper()
+	return startRemembering(tb, urls, prefix, name, 0)
+}
+
+// startRemembering starts a node with a history of so many bytes.
+func startRemembering(tb testing.TB, urls []string, prefix, name string, history int) member {
+	tb.Helper()
 	c, err := redisstream.Start(patient(tb), redisstream.Options{
 		URLs: urls, StreamName: prefix, ChannelPrefix: prefix, SessionKeyPrefix: prefix + ":", Name: name,
-		ProbeInterval: probeInterval, BlockTime: time.Second,
+		ProbeInterval: probeInterval, BlockTime: time.Second, HistoryBytes: history,
 	})
 	must(tb, err)
 	tb.Cleanup(func() { c.Close(patient(tb)) })
