@@ -82,13 +82,14 @@ type Options struct {
 	// which do not go through the stream, wait for at most 2 s. Default 30 s.
 	PublishTimeout time.Duration
 	// HistoryBytes bounds what each namespace keeps in memory of what was read,
-	// for clients that come back. Others need Redis. Default 16 MiB.
+	// for clients that come back. What others missed is read from Redis, once for
+	// all who come together. Default 16 MiB.
 	HistoryBytes int
 	// RecoveryBytes bounds what each namespace keeps beyond HistoryBytes while
-	// clients come back who missed more than that, until none has for 10 s: it is
-	// read from Redis once for all of them. Clients who missed more than both
-	// together, or of whose stream more than 100,000 entries would have to be
-	// read, start over, with the reason adapter.LogFailure. Default 64 MiB.
+	// clients come back who missed more than that, until none has for 10 s. Who
+	// missed more than both together, or needs more than 100,000 entries of the
+	// stream to be read, starts over, with the reason adapter.LogFailure and an
+	// error that names this option. Default 64 MiB.
 	RecoveryBytes int
 	// BacklogBytes bounds what waits for Redis. Default 64 MiB.
 	BacklogBytes int

@@ -57,6 +57,9 @@ func (s *store) part(_ context.Context, r replay.Range[place]) (p replay.Part[pl
 	return p, nil
 }
 
+// pass lets time pass, within synctest.
+func pass(d time.Duration) { time.Sleep(d) } //nolint:forbidigo // within synctest
+
 var errTooMuch = errors.New("raise the bound")
 
 // recent returns a history of what follows 1000, which has room for so many
@@ -118,7 +121,7 @@ func TestTheLogIsReadOnceForAll(t *testing.T) {
 		if n := s.read.Load(); n != 600 {
 			t.Errorf("read %d entries, want 600", n)
 		}
-		time.Sleep(2 * linger)
+		pass(2 * linger)
 		want(t, h, 990, replay.Older)
 	})
 }
@@ -149,16 +152,16 @@ func TestMoreIsRememberedForAWhile(t *testing.T) {
 		h, s := recent(10, 1000, 1001), &store{first: 1, page: 100}
 		fetched(t, h, s, 950, 1001, "")
 		for range 5 {
-			time.Sleep(linger * 3 / 4)
+			pass(linger * 3 / 4)
 			want(t, h, 999, replay.Found, 1000, 1001) // would fit
 			fetched(t, h, s, 980, 1001, "")
 		}
 		if n := s.reads.Load(); n != 1 {
 			t.Errorf("read %d times, want once", n)
 		}
-		time.Sleep(linger * 3 / 4)
+		pass(linger * 3 / 4)
 		want(t, h, 999, replay.Found, 1000, 1001)
-		time.Sleep(linger * 3 / 4)
+		pass(linger * 3 / 4)
 		want(t, h, 980, replay.Older)
 		want(t, h, 990, replay.Older)
 		fetched(t, h, s, 992, 1001, "")
@@ -168,7 +171,7 @@ func TestMoreIsRememberedForAWhile(t *testing.T) {
 			t.Errorf("read %d times, want once", n)
 		}
 		fetched(t, h, s, 980, 1002, "")
-		time.Sleep(linger * 2)
+		pass(linger * 2)
 		h.Add(entry(1003))
 		fetched(t, h, s, 994, 1003, "")
 		if n := s.reads.Load(); n != 2 {
@@ -236,7 +239,7 @@ func TestWhatTheLogHasNoMore(t *testing.T) {
 			t.Errorf("read %d times, want 6", n)
 		}
 		s.first = 300 // it may have been a mistake
-		time.Sleep(2 * linger)
+		pass(2 * linger)
 		fetched(t, h, s, 450, 1000, "")
 	})
 }
