@@ -19,10 +19,6 @@ import (
 
 // Cluster is this node's place in the cluster: what a server takes as its
 // adapter. All methods may be called concurrently.
-//
-// Locks, in the order in which they are taken: opening; stream.deliver, which is
-// held while a namespace is handed something; mu; writer.mu; pending.mu,
-// history.mu and reader.mu, each alone.
 type Cluster struct {
 	// immutable
 	o       Options
@@ -48,6 +44,11 @@ type Cluster struct {
 
 	closing sync.Once
 }
+
+// Locks, in the order in which they are taken: Cluster.opening; stream.deliver,
+// which is held while a namespace is handed something; Cluster.mu; writer.mu;
+// then, each as the last, reader.mu and those inside of unkept.Queue,
+// replay.History and askonce.Question.
 
 var (
 	_ adapter.Factory = (*Cluster)(nil)
