@@ -76,16 +76,18 @@ type streamsMember struct{ *redisstream.Cluster }
 
 func startStreams(tb testing.TB, urls []string, prefix, name string) member {
 	tb.Helper()
-	return startRemembering(tb, urls, prefix, name, 0)
+	return startAdjusted(tb, urls, prefix, name, func(*redisstream.Options) {})
 }
 
-// startRemembering starts a node with a history of so many bytes.
-func startRemembering(tb testing.TB, urls []string, prefix, name string, history int) member {
+// startAdjusted starts a node with other options than those of the tests.
+func startAdjusted(tb testing.TB, urls []string, prefix, name string, adjust func(*redisstream.Options)) member {
 	tb.Helper()
-	c, err := redisstream.Start(patient(tb), redisstream.Options{
+	o := redisstream.Options{
 		URLs: urls, StreamName: prefix, ChannelPrefix: prefix, SessionKeyPrefix: prefix + ":", Name: name,
-		ProbeInterval: probeInterval, BlockTime: time.Second, HistoryBytes: history,
-	})
+		ProbeInterval: probeInterval, BlockTime: time.Second,
+	}
+	adjust(&o)
+	c, err := redisstream.Start(patient(tb), o)
 	must(tb, err)
 	tb.Cleanup(func() { c.Close(patient(tb)) })
 	return streamsMember{c}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/socketeer-io/socketeer"
+	"github.com/socketeer-io/socketeer/adapter/redisstream"
 	"github.com/socketeer-io/socketeer/internal/redistest"
 	"github.com/socketeer-io/socketeer/internal/wsconn"
 )
@@ -154,7 +155,10 @@ func (w storm) goOn(t testing.TB, send func() error) (stop func()) {
 // node starts a node whose clients are each in one of the rooms.
 func (w storm) node(t testing.TB, r *redistest.Server, prefix, name string) *node {
 	t.Helper()
-	n := &node{member: startRemembering(t, []string{r.URL()}, prefix, name, w.history), name: name}
+	n := &node{name: name, member: startAdjusted(t, []string{r.URL()}, prefix, name, func(o *redisstream.Options) {
+		o.HistoryBytes = w.history
+		o.KeepTimeout = patience // however busy the machine is: a message that is not kept ends recovery
+	})}
 	io, err := socketeer.NewServer(socketeer.WithAdapter(n.member), socketeer.WithRecovery(socketeer.Recovery{}),
 		socketeer.WithPingInterval(time.Minute), socketeer.WithConnectTimeout(time.Minute), socketeer.WithRequestTimeout(time.Minute))
 	must(t, err)
