@@ -88,7 +88,9 @@ type Options struct {
 	Recovery bool
 	LogBytes int
 	// JetStream has that kept in JetStream instead. LogBytes then bounds what a
-	// node remembers of what it has read. Default nil: in the nodes' memory.
+	// node remembers of what it has read, and as much again is remembered while
+	// clients come back who missed more, until none has for 10 s; who missed more
+	// than both together starts over. Default nil: in the nodes' memory.
 	JetStream *JetStreamOptions
 }
 

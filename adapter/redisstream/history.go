@@ -1,6 +1,7 @@
 package redisstream
 
 import (
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -14,9 +15,11 @@ type history struct {
 	on atomic.Bool // clients can come back at all
 }
 
-// init says how much is remembered, in bytes.
-func (h *history) init(limit int) {
-	h.Limit = limit
+// init says how much is remembered.
+func (h *history) init(o *Options) {
+	h.Limit, h.Spare, h.Reach = o.HistoryBytes, o.RecoveryBytes, maxMissed
+	h.TooMuch = fmt.Errorf("socketeer: more was missed than may be read for clients that come back: RecoveryBytes is %d, and the entries may be %d",
+		o.RecoveryBytes, maxMissed)
 	h.Forgets = func(bool) replay.Edge { return replay.Exact }
 }
 

@@ -12,13 +12,6 @@ import (
 	"github.com/socketeer-io/socketeer/internal/nodewire"
 )
 
-// page is how many entries are read at once when a client comes back from
-// before the history.
-const page = 1000
-
-// maxMissed bounds the entries that are read for one client.
-const maxMissed = 100 * page
-
 // Texts of the wire.
 var (
 	broadcastType = strconv.Itoa(int(nodewire.Broadcast))
@@ -75,35 +68,21 @@ func (ns *namespace) markGap() {
 }
 
 // Missed implements [adapter.Log]. What this node has read itself is in the
-// history; what was before is read from the stream, by one caller for all.
+// history; what was before is read from the stream, once for all.
 func (ns *namespace) Missed(ctx context.Context, s *adapter.Session, text string) ([]*adapter.Message, error) {
 	after, ok := parseOffset(text)
 	if !ok {
 		return nil, &adapter.Unrecoverable{Reason: adapter.BadOffset}
 	}
-	if _, what := ns.history.Missed("", s, after, text); what == replay.Gapped { // it gets no better
-		return nil, what.Err()
+	if err := ns.history.Across(after); err != nil {
+		return nil, err
 	}
 	if err := ns.reach(ctx, after); err != nil {
 		return nil, err
 	}
-	missed, what := ns.history.Missed("", s, after, text)
-	if what == replay.Older {
-		select {
-		case ns.filling <- struct{}{}:
-		case <-ctx.Done():
-			return nil, &adapter.Unrecoverable{Reason: adapter.LogFailure, Err: context.Cause(ctx)}
-		}
-		defer func() { <-ns.filling }()
-		if missed, what = ns.history.Missed("", s, after, text); what == replay.Older {
-			return ns.fill(ctx, s, after)
-		}
-	}
-	if err := what.Err(); err != nil {
-		return nil, err
-	}
+	missed, err := ns.history.Fetch(ctx, "", s, after, text, ns.earlier)
 	ns.c.count.replayed.Add(uint64(len(missed)))
-	return missed, nil
+	return missed, err
 }
 
 // reach waits until this node has read all that the stream has, which is beyond
@@ -123,96 +102,4 @@ func (ns *namespace) reach(ctx context.Context, id offset) error {
 		return &adapter.Unrecoverable{Reason: adapter.LogFailure, Err: fmt.Errorf("socketeer: reading is behind: %w", err)}
 	}
 	return nil
-}
-
-// fill reads what is between an offset and the history, and extends the history
-// by it. One caller at a time: those who wait find it there.
-func (ns *namespace) fill(ctx context.Context, s *adapter.Session, from offset) (missed []*adapter.Message, err error) {
-	for at := from; ; { // more than once if the history loses its beginning meanwhile
-		to := ns.history.Start()
-		part, err := ns.scan(ctx, at, to, at == from)
-		if err != nil {
-			return nil, err
-		}
-		missed = append(missed, replay.Wanted("", s, part.List)...)
-		later, what := ns.history.After("", s, to)
-		if at == from {
-			ns.history.Extend(part, to)
-		}
-		switch {
-		case part.Gap != offset{} || what == replay.Gapped:
-			return nil, &adapter.Unrecoverable{Reason: adapter.Gap}
-		case what == replay.Found:
-			missed = append(missed, later...)
-			ns.c.count.replayed.Add(uint64(len(missed)))
-			return missed, nil
-		}
-		at = to
-	}
-}
-
-// scan returns the namespace's messages after one offset and up to another. With
-// exact, the first one must be an offset of the namespace.
-func (ns *namespace) scan(ctx context.Context, from, to offset, exact bool) (part replay.Part[offset], err error) {
-	failure := func(err error) error {
-		return &adapter.Unrecoverable{Reason: adapter.LogFailure, Err: err}
-	}
-	part.Start, part.Edge = from, replay.Exact
-	ns.c.count.scans.Add(1)
-	redis, next, first := ns.stream.redis, from, exact
-	for n := 0; ; n += page {
-		if n >= maxMissed {
-			return part, failure(fmt.Errorf("socketeer: more than %d entries", maxMissed))
-		}
-		entries, err := redis.Do(ctx, redis.B().Xrange().Key(ns.stream.name).Start(next.String()).End(to.String()).
-			Count(page).Build()).AsXRange()
-		if err != nil {
-			return part, failure(err)
-		}
-		for _, e := range entries {
-			id, ok := parseOffset(e.ID)
-			if !ok {
-				return part, failure(fmt.Errorf("socketeer: redis gave an entry the id %.50q", e.ID))
-			}
-			next = id
-			m, ours := ns.decode(e.ID, e.FieldValues)
-			switch {
-			case first && id != from:
-				return part, &adapter.Unrecoverable{Reason: adapter.Trimmed}
-			case first && !ours:
-				return part, &adapter.Unrecoverable{Reason: adapter.BadOffset}
-			case id == from:
-			case ours:
-				part.List = append(part.List, replay.Entry[offset]{At: id, Message: m, Read: time.Now()})
-			case ns.isGap(e.FieldValues):
-				part.Gap = id
-			}
-			first = false
-		}
-		if len(entries) < page {
-			break
-		}
-		next.seq++
-	}
-	if first {
-		return part, &adapter.Unrecoverable{Reason: adapter.Trimmed}
-	}
-	return part, nil
-}
-
-func (ns *namespace) isGap(f map[string]string) bool {
-	return f["type"] == gapType && (f["nsp"] == ns.name || f["nsp"] == "")
-}
-
-// decode returns the message of an entry, if it is one of the namespace that a
-// client gets when it comes back.
-func (ns *namespace) decode(id string, f map[string]string) (*adapter.Message, bool) {
-	if f["nsp"] != ns.name || f["type"] != broadcastType {
-		return nil, false
-	}
-	m, err := nodewire.DecodeStreamEntry(f)
-	if err != nil || !storable(m) {
-		return nil, false
-	}
-	return toMessage(m, id), true
 }

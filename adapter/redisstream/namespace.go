@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/socketeer-io/socketeer/adapter"
 	"github.com/socketeer-io/socketeer/adapter/internal/nodepeers"
@@ -18,8 +19,9 @@ type namespace struct {
 	peers   *nodepeers.Namespace
 	local   adapter.Local
 	history history
-	filling chan struct{} // capacity 1: held by who reads what is before the history
 	closing sync.Once
+
+	nextPage atomic.Int64 // how many entries to read of what is before the history; 0 at first
 
 	// Guarded by stream.deliver.
 	closed  bool
@@ -32,8 +34,8 @@ func (c *Cluster) Open(ctx context.Context, nsp string, local adapter.Local) (ad
 	if err != nil {
 		return nil, err
 	}
-	ns := &namespace{c: c, name: nsp, stream: s, local: local, filling: make(chan struct{}, 1)}
-	ns.history.init(c.o.HistoryBytes)
+	ns := &namespace{c: c, name: nsp, stream: s, local: local}
+	ns.history.init(&c.o)
 	if ns.peers, err = c.node.Open(nsp, local); err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package redisstream
 
 import (
 	"cmp"
+	"math"
 	"strconv"
 	"strings"
 )
@@ -36,6 +37,17 @@ func (o offset) Compare(p offset) int {
 }
 
 func (o offset) after(p offset) bool { return o.Compare(p) > 0 }
+
+// before returns the last offset that is smaller, or the same for the first one.
+func (o offset) before() offset {
+	switch {
+	case o.seq > 0:
+		o.seq--
+	case o.ms > 0:
+		o.ms, o.seq = o.ms-1, math.MaxUint64
+	}
+	return o
+}
 
 func (o offset) String() string {
 	b := make([]byte, 0, 24)

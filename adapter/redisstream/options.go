@@ -21,6 +21,7 @@ const (
 	DefaultKeepTimeout      = time.Second
 	DefaultPublishTimeout   = 30 * time.Second
 	DefaultHistoryBytes     = 16 << 20
+	DefaultRecoveryBytes    = 64 << 20
 	DefaultBacklogBytes     = 64 << 20
 )
 
@@ -82,8 +83,15 @@ type Options struct {
 	// which do not go through the stream, wait for at most 2 s. Default 30 s.
 	PublishTimeout time.Duration
 	// HistoryBytes bounds what each namespace keeps in memory of what was read,
-	// for clients that come back. Others need Redis. Default 16 MiB.
+	// for clients that come back. What others missed is read from Redis, once for
+	// all who come together. Default 16 MiB.
 	HistoryBytes int
+	// RecoveryBytes bounds what each namespace keeps beyond HistoryBytes while
+	// clients come back who missed more than that, until none has for 10 s. Who
+	// missed more than both together, or needs more than 100,000 entries of the
+	// stream to be read, starts over, with the reason adapter.LogFailure and an
+	// error that names this option. Default 64 MiB.
+	RecoveryBytes int
 	// BacklogBytes bounds what waits for Redis. When there is more, what has
 	// waited for longer than KeepTimeout does not reach the other nodes any more;
 	// if that does not help, what is new is refused. Default 64 MiB.
@@ -107,6 +115,7 @@ func (o Options) withDefaults() (Options, error) {
 	o.KeepTimeout = cmp.Or(o.KeepTimeout, DefaultKeepTimeout)
 	o.PublishTimeout = cmp.Or(o.PublishTimeout, DefaultPublishTimeout)
 	o.HistoryBytes = cmp.Or(o.HistoryBytes, DefaultHistoryBytes)
+	o.RecoveryBytes = cmp.Or(o.RecoveryBytes, DefaultRecoveryBytes)
 	o.BacklogBytes = cmp.Or(o.BacklogBytes, DefaultBacklogBytes)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -122,7 +131,7 @@ func (o Options) withDefaults() (Options, error) {
 		return o, fmt.Errorf("socketeer: redis streams options: %d entries at once are not 1 to 10000", o.ReadCount)
 	case o.BlockTime < time.Millisecond || o.KeepTimeout < time.Millisecond || o.PublishTimeout < 10*time.Millisecond:
 		return o, errors.New("socketeer: redis streams options: a time is too short")
-	case min(o.HistoryBytes, o.BacklogBytes) < 0:
+	case min(o.HistoryBytes, o.RecoveryBytes, o.BacklogBytes) < 0:
 		return o, errors.New("socketeer: redis streams options: a bound is negative")
 	}
 	return o, nil

@@ -12,7 +12,7 @@ type Stats struct {
 	Kept     uint64 // messages that got their offset
 	Unkept   uint64 // messages that did not, in time: nobody recovers across them
 	Replayed uint64 // messages handed to clients that came back
-	Scans    uint64 // times that the stream was read for them
+	Scans    uint64 // times that a page of the stream was read for them
 	Ends     uint64 // times that Redis was asked for them where the stream ends
 
 	Gaps   uint64 // times that entries were missed: nobody recovers across them

@@ -76,10 +76,18 @@ type streamsMember struct{ *redisstream.Cluster }
 
 func startStreams(tb testing.TB, urls []string, prefix, name string) member {
 	tb.Helper()
-	c, err := redisstream.Start(patient(tb), redisstream.Options{
+	return startAdjusted(tb, urls, prefix, name, func(*redisstream.Options) {})
+}
+
+// startAdjusted starts a node with other options than those of the tests.
+func startAdjusted(tb testing.TB, urls []string, prefix, name string, adjust func(*redisstream.Options)) member {
+	tb.Helper()
+	o := redisstream.Options{
 		URLs: urls, StreamName: prefix, ChannelPrefix: prefix, SessionKeyPrefix: prefix + ":", Name: name,
 		ProbeInterval: probeInterval, BlockTime: time.Second,
-	})
+	}
+	adjust(&o)
+	c, err := redisstream.Start(patient(tb), o)
 	must(tb, err)
 	tb.Cleanup(func() { c.Close(patient(tb)) })
 	return streamsMember{c}

@@ -15,28 +15,44 @@ import (
 	"time"
 
 	"github.com/socketeer-io/socketeer"
+	"github.com/socketeer-io/socketeer/adapter/redisstream"
 	"github.com/socketeer-io/socketeer/internal/redistest"
 	"github.com/socketeer-io/socketeer/internal/wsconn"
 )
 
-// The storm: so many clients, of so many rooms, miss so many messages. With the
-// race detector, and other tests beside, there are fewer.
-const (
-	stormClients  = 5000 - raceEnabled*3500
-	stormRooms    = 10
-	stormMessages = 600
-)
+// storm is clients of ten rooms that are cut off together and miss messages.
+type storm struct {
+	clients, messages int
+	history           int  // of the nodes, in bytes; 0 is the default
+	live              bool // messages go on while they come back
+}
+
+const stormRooms = 10
 
 // TestStorm cuts all clients of a node while others send. They come back at
 // once: half of them to a node that was there, and has what they missed in its
 // memory, half to one that has just started, and reads it from Redis. What that
-// costs Redis follows what was missed, not how many missed it.
-func TestStorm(t *testing.T) {
+// costs Redis follows what was missed, not how many missed it. With the race
+// detector, and other tests beside, there are fewer.
+func TestStorm(t *testing.T) { storm{clients: 5000 - raceEnabled*3500, messages: 600}.run(t) }
+
+// TestStormBeyondTheHistory is one in which no node has in its memory what was
+// missed.
+func TestStormBeyondTheHistory(t *testing.T) {
+	storm{clients: 1000 - raceEnabled*500, messages: 4000, history: 64 << 10}.run(t)
+}
+
+// TestStormWhileMessagesGoOn is one in which it becomes more meanwhile.
+func TestStormWhileMessagesGoOn(t *testing.T) {
+	storm{clients: 1000 - raceEnabled*500, messages: 2000, history: 64 << 10, live: true}.run(t)
+}
+
+func (w storm) run(t *testing.T) {
 	r := redistest.Standalone(t)
 	prefix := unique()
-	first, second := stormNode(t, r, prefix, "first"), stormNode(t, r, prefix, "second")
+	first, second := w.node(t, r, prefix, "first"), w.node(t, r, prefix, "second")
 	must(t, first.WaitPeers(patient(t), 1))
-	clients := make([]*returner, stormClients)
+	clients := make([]*returner, w.clients)
 	each(clients, 200, func(i int) {
 		clients[i] = &returner{next: make(map[string]int)}
 		clients[i].connect(t, first.addr)
@@ -48,14 +64,20 @@ func TestStorm(t *testing.T) {
 		clients[i].conn.Close()
 	})
 	eventually(t, "all to be gone", func() bool { return first.io.Len() == 0 })
-	for k := range stormMessages {
-		room := fmt.Sprint("room ", k%stormRooms)
-		must(t, second.io.To(room).Emit("n", room, k/stormRooms))
+	sent := 0
+	send := func() error {
+		room := fmt.Sprint("room ", sent%stormRooms)
+		sent++
+		return second.io.To(room).Emit("n", room, (sent-1)/stormRooms)
+	}
+	for range w.messages {
+		must(t, send())
 	}
 	must(t, second.io.Emit("n", "", 1))
-	third := stormNode(t, r, prefix, "third")
+	third := w.node(t, r, prefix, "third")
 	r.Must("CONFIG", "RESETSTAT")
 	each(clients, 200, func(i int) { clients[i].connect(t, []*node{second, third}[i%2].addr) })
+	stop := w.goOn(t, send)
 	took := make([]time.Duration, len(clients))
 	began := time.Now()
 	each(clients, len(clients), func(i int) {
@@ -64,34 +86,79 @@ func TestStorm(t *testing.T) {
 		took[i] = time.Since(began)
 	})
 	all := time.Since(began)
+	stop()
 	reads := reads(t, r)
+	must(t, second.io.Emit("n", "", 2))
+	each(clients, 200, func(i int) { clients[i].readUntil(t, func() bool { return clients[i].next[""] == 3 }) })
+	var scans uint64
 	for _, n := range []*node{second, third} {
-		if s := n.io.RecoveryStats(); len(s.Failed) > 0 || s.Recovered != stormClients/2 {
+		if s := n.io.RecoveryStats(); len(s.Failed) > 0 || s.Recovered != uint64(w.clients/2) {
 			t.Errorf("%s: %+v", n.name, s)
 		}
+		scans += n.member.(streamsMember).Stats().Scans
 	}
 	for i, c := range clients {
-		if !c.recovered || c.next[""] != 2 || c.next[c.room] != stormMessages/stormRooms {
+		if !c.recovered || c.next[c.room] != sentTo(c.room, sent) {
 			t.Fatalf("client %d: recovered %v, has %v", i, c.recovered, c.next)
 		}
 	}
 	slices.Sort(took)
-	t.Logf("%d clients that missed %d messages each recovered in %v: p50 %v, p99 %v; reads of Redis: %v",
-		len(clients), stormMessages/stormRooms+1, all, took[len(took)/2], took[len(took)*99/100], reads)
-	// A page has a thousand entries. Where the stream ends is asked once for all
-	// who come during an answer.
-	if reads["xrange"] > 3+2*stormMessages/1000 || reads["xread"] > 20+stormMessages || reads["xrevrange"] > stormClients/5 {
-		t.Errorf("reads of Redis: %v", reads)
+	t.Logf("%d clients that missed %d messages each recovered in %v: p50 %v, p99 %v; pages read: %d; reads of Redis: %v",
+		len(clients), w.messages/stormRooms+1, all, took[len(took)/2], took[len(took)*99/100], scans, reads)
+	// The first page has a hundred entries, the others a thousand. Where the stream
+	// ends is asked once for all who come during an answer.
+	if scans > 4+uint64(2*sent/1000) || reads["xrange"] > int(scans) || reads["xread"] > 20+sent || reads["xrevrange"] > w.clients/5+int(scans) {
+		t.Errorf("pages read: %d; reads of Redis: %v", scans, reads)
 	}
 	if p99 := took[len(took)*99/100]; p99 > 2*time.Second && raceEnabled == 0 {
 		t.Errorf("the 99th percentile is %v", p99)
 	}
 }
 
-// stormNode starts a node whose clients are each in one of the rooms.
-func stormNode(t testing.TB, r *redistest.Server, prefix, name string) *node {
+// sentTo returns how many of the messages were sent to a room.
+func sentTo(room string, sent int) (n int) {
+	for k := range sent {
+		if room == fmt.Sprint("room ", k%stormRooms) {
+			n++
+		}
+	}
+	return n
+}
+
+// goOn sends now and then, if messages go on, until stop is called.
+func (w storm) goOn(t testing.TB, send func() error) (stop func()) {
+	if !w.live {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		tick := time.NewTicker(5 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				if err := send(); err != nil {
+					t.Error(err)
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	return func() {
+		cancel()
+		wg.Wait()
+	}
+}
+
+// node starts a node whose clients are each in one of the rooms.
+func (w storm) node(t testing.TB, r *redistest.Server, prefix, name string) *node {
 	t.Helper()
-	n := &node{member: startStreams(t, []string{r.URL()}, prefix, name), name: name}
+	n := &node{name: name, member: startAdjusted(t, []string{r.URL()}, prefix, name, func(o *redisstream.Options) {
+		o.HistoryBytes = w.history
+		o.KeepTimeout = patience // however busy the machine is: a message that is not kept ends recovery
+	})}
 	io, err := socketeer.NewServer(socketeer.WithAdapter(n.member), socketeer.WithRecovery(socketeer.Recovery{}),
 		socketeer.WithPingInterval(time.Minute), socketeer.WithConnectTimeout(time.Minute), socketeer.WithRequestTimeout(time.Minute))
 	must(t, err)

@@ -51,7 +51,10 @@ type Config struct {
 	KeepTimeout time.Duration
 	// PublishTimeout is how long a message may wait for JetStream. Default 30 s.
 	PublishTimeout time.Duration
-	// HistoryBytes bounds what is remembered of what was read. Default 128 MiB.
+	// HistoryBytes, which users know as LogBytes, bounds what is remembered of
+	// what was read; as much again is, while clients come back who missed more,
+	// until none has for 10 s. Who missed more than both together does not
+	// recover. Default 128 MiB.
 	HistoryBytes int
 	// BacklogBytes bounds what waits for JetStream, and as much again what waits
 	// for the stream. When there is more, what has waited for longer than

@@ -64,7 +64,6 @@ type Log struct {
 	history replay.History[position]
 	end     *askonce.Question[uint64] // where the stream ends
 	order   order
-	filling chan struct{} // capacity 1: held by who reads what is before the history
 
 	// deliver is held while something of the stream is handed to a namespace, so
 	// that it all is in one order. It guards the rest.
@@ -92,7 +91,7 @@ func New(ctx context.Context, cfg Config) (*Log, error) {
 		return nil, err
 	}
 	l := &Log{
-		cfg: cfg, js: cfg.JS, log: cfg.Logger, longer: make(chan struct{}, 1), filling: make(chan struct{}, 1),
+		cfg: cfg, js: cfg.JS, log: cfg.Logger, longer: make(chan struct{}, 1),
 		spaces: make(map[string]*space),
 	}
 	l.write = writer{l: l, wake: make(chan struct{}, 1)}
@@ -100,7 +99,8 @@ func New(ctx context.Context, cfg Config) (*Log, error) {
 	l.pending = unkept.New[*appended]()
 	l.end = askonce.New(l.newest)
 	l.order.init(l)
-	l.history.Limit, l.history.Forgets = cfg.HistoryBytes, forgets
+	l.history.Limit, l.history.Spare, l.history.Forgets = cfg.HistoryBytes, cfg.HistoryBytes, forgets
+	l.history.TooMuch = fmt.Errorf("socketeer: more was missed than may be read for clients that come back: LogBytes is %d", cfg.HistoryBytes)
 	l.history.Retain(l.keep())
 	if err := l.available(ctx); err != nil {
 		return nil, err

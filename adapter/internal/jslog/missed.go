@@ -12,8 +12,10 @@ import (
 	"github.com/socketeer-io/socketeer/adapter/internal/replay"
 )
 
-// maxScan bounds the messages that are read at once for clients that come back.
-const maxScan = 200_000
+// minBatches is how many batches are read at least for clients that come back
+// from before the history: what is before where anybody was is of use to who
+// comes next.
+const minBatches = 64
 
 func failure(err error) error {
 	return &adapter.Unrecoverable{Reason: adapter.LogFailure, Err: err}
@@ -21,35 +23,22 @@ func failure(err error) error {
 
 // Missed returns what a client of a namespace has missed after an offset. What
 // this node has read itself is in the history; what was before is read from the
-// stream, by one caller for all.
+// stream, once for all.
 func (l *Log) Missed(ctx context.Context, nsp string, s *adapter.Session, text string) ([]*adapter.Message, error) {
 	after, ok := parseOffset(text)
 	if !ok || after.born != l.read.birth() {
 		return nil, &adapter.Unrecoverable{Reason: adapter.BadOffset}
 	}
-	if _, what := l.history.Missed(nsp, s, after.pos, text); what == replay.Gapped { // it gets no better
-		return nil, what.Err()
+	if err := l.history.Across(after.pos); err != nil {
+		return nil, err
 	}
 	if err := l.reach(ctx, after.pos.seq); err != nil {
 		return nil, err
 	}
-	missed, what := l.history.Missed(nsp, s, after.pos, text)
-	if what == replay.Older {
-		select {
-		case l.filling <- struct{}{}:
-		case <-ctx.Done():
-			return nil, failure(context.Cause(ctx))
-		}
-		defer func() { <-l.filling }()
-		if missed, what = l.history.Missed(nsp, s, after.pos, text); what == replay.Older {
-			return l.fill(ctx, nsp, s, after)
-		}
-	}
-	if err := what.Err(); err != nil {
-		return nil, err
-	}
+	missed, err := l.history.Fetch(ctx, nsp, s, after.pos, text,
+		func(ctx context.Context, r replay.Range[position]) (part, error) { return l.earlier(ctx, r, after) })
 	l.count.replayed.Add(uint64(len(missed)))
-	return missed, nil
+	return missed, err
 }
 
 // reach waits until this node has read all that the stream has, the client's
@@ -77,36 +66,6 @@ func (l *Log) reach(ctx context.Context, seq uint64) error {
 	}
 }
 
-// fill reads what is between an offset and the history, and extends the history
-// by it. One caller at a time: those who wait find it there.
-func (l *Log) fill(ctx context.Context, nsp string, s *adapter.Session, from offset) (missed []*adapter.Message, err error) {
-	for first := true; ; first = false { // more than once if the history loses its beginning meanwhile
-		to := l.history.Start()
-		e, err := l.scan(ctx, from, to, first)
-		if err != nil {
-			return nil, err
-		}
-		later, what := l.history.After(nsp, s, to)
-		if first {
-			l.history.Extend(e.Part, to)
-			if missed, err = e.since(nsp, s, from); err != nil {
-				return nil, err
-			}
-		} else {
-			missed = append(missed, replay.Wanted(nsp, s, e.List)...)
-		}
-		switch {
-		case e.Gap.after(from.pos) || what == replay.Gapped:
-			return nil, &adapter.Unrecoverable{Reason: adapter.Gap}
-		case what == replay.Found:
-			missed = append(missed, later...)
-			l.count.replayed.Add(uint64(len(missed)))
-			return missed, nil
-		}
-		from = offset{born: from.born, pos: to}
-	}
-}
-
 // entry is one message of the stream.
 type entry = replay.Entry[position]
 
@@ -118,54 +77,54 @@ func forgets(old bool) replay.Edge {
 	return replay.Open
 }
 
-// extension is a part of the stream before the history.
-type extension struct{ replay.Part[position] }
+// part is a part of the stream before the history.
+type part = replay.Part[position]
 
-// since returns what s wants after an offset, at which there must be a message
-// of the namespace, unless it has been too old to be kept.
-func (e *extension) since(nsp string, s *adapter.Session, from offset) ([]*adapter.Message, error) {
-	if e.Edge == replay.Aged {
-		return replay.Wanted(nsp, s, e.List), nil
-	}
-	text := from.String()
-	for i, r := range e.List {
-		if r.Message.Offset == text && r.NSP == nsp {
-			return replay.Wanted(nsp, s, e.List[i+1:]), nil
-		}
-	}
-	return nil, &adapter.Unrecoverable{Reason: adapter.BadOffset}
-}
-
-// scan reads the stream from an offset on, the message there included if
-// inclusive, up to a position.
-func (l *Log) scan(ctx context.Context, from offset, to position, inclusive bool) (*extension, error) {
+// earlier reads what is between two positions of the stream, or the newest part
+// of it, for clients of whom one had an offset.
+func (l *Log) earlier(ctx context.Context, r replay.Range[position], had offset) (p part, err error) {
 	l.count.scans.Add(1)
 	var info *jetstream.StreamInfo
 	if err := patiently(ctx, func() (err error) { info, err = l.info(ctx); return err }); err != nil {
-		return nil, failure(err)
+		return p, failure(err)
 	}
-	if info.Created.UnixNano() != from.born {
-		return nil, &adapter.Unrecoverable{Reason: adapter.BadOffset}
+	state := &info.State
+	if info.Created.UnixNano() != had.born || r.To.seq > state.LastSeq { // it is not what it was
+		return p, &adapter.Unrecoverable{Reason: adapter.BadOffset}
 	}
-	e := &extension{replay.Part[position]{Start: endOf(from.pos.seq - 1)}}
-	if !inclusive {
-		e.Start = from.pos
+	p.Start = r.To
+	old := aged(info, had)
+	switch {
+	case had.pos.seq >= state.FirstSeq:
+	case !old:
+		p.Floor = endOf(state.FirstSeq - 1)
+		return p, nil
+	case r.To.seq < state.FirstSeq:
+		p.Edge = replay.Aged
+		return p, nil
 	}
-	at := max(from.pos.seq, 1)
-	if first := info.State.FirstSeq; at < first {
-		if !inclusive || !aged(info, from) {
-			return nil, &adapter.Unrecoverable{Reason: adapter.Trimmed}
+	from := first(r, state)
+	p.Start = endOf(from - 1)
+	if from <= state.FirstSeq && had.pos.seq < state.FirstSeq {
+		p.Edge = replay.Aged
+	}
+	if err := l.collect(ctx, &p, from, r); err != nil {
+		return p, err
+	}
+	if p.Start == r.To && !p.Cut { // all of it has been removed just now
+		if p.Floor = r.To; old {
+			p.Edge = replay.Aged
 		}
-		at, e.Start, e.Edge = first, endOf(first-1), replay.Aged
 	}
-	if at > to.seq {
-		e.Start = to
-		return e, nil
-	}
-	if at > info.State.LastSeq { // it is not what it was
-		return nil, &adapter.Unrecoverable{Reason: adapter.BadOffset}
-	}
-	return e, l.collect(ctx, e, from, at, to)
+	return p, nil
+}
+
+// first returns the batch to begin with: the oldest that is wanted, if there is
+// room for what is between, at the average size.
+func first(r replay.Range[position], state *jetstream.StreamState) uint64 {
+	room := max(1, uint64(r.Room)/max(1, state.Bytes/max(1, state.Msgs)))
+	back := func(n uint64) uint64 { return r.To.seq - min(r.To.seq, n-1) }
+	return max(1, state.FirstSeq, back(room), min(r.From.seq, back(minBatches)))
 }
 
 // aged reports whether what the stream has no more was removed because it was
@@ -179,54 +138,56 @@ func aged(info *jetstream.StreamInfo, from offset) bool {
 	return room && !limits && cfg.MaxAge > 0 && time.Since(time.Unix(0, from.stored)) > cfg.MaxAge-skew
 }
 
-// collect adds what is in the stream from a sequence up to a position. If that is
-// the sequence of an offset, and not of the message that the offset is of, nothing
-// more is read.
-func (l *Log) collect(ctx context.Context, e *extension, from offset, at uint64, to position) error {
+// collect adds what is in the stream from a sequence up to the end of a range.
+// What is before something that was removed is of no use to anybody.
+func (l *Log) collect(ctx context.Context, p *part, at uint64, r replay.Range[position]) error {
 	var s *source
 	if err := patiently(ctx, func() (err error) { s, err = l.open(ctx, at); return err }); err != nil {
 		return failure(err)
 	}
 	defer s.close()
-	bytes, numbers := 0, make(map[string]uint64)
-	for n := 0; ; {
+	if s.cons.CachedInfo().NumPending == 0 {
+		return failure(errors.New("socketeer: what was to be read of the stream has been removed"))
+	}
+	numbers := make(map[string]uint64)
+	for from := at; ; {
 		b, err := s.next(ctx)
 		if err != nil {
 			return failure(err)
 		}
-		if b.seq > at { // removed since
-			return &adapter.Unrecoverable{Reason: adapter.Trimmed}
+		if b.seq > at {
+			hole := endOf(b.seq - 1)
+			if hole.after(r.To) {
+				hole = r.To
+			}
+			p.Restart(hole)
+			if at > from { // else it is too old, perhaps
+				p.Floor = p.Start
+			}
 		}
-		if b.seq == from.pos.seq && from.stored != 0 && b.stored != from.stored {
-			return &adapter.Unrecoverable{Reason: adapter.BadOffset}
-		}
-		at++
+		at = b.seq + 1
 		for i, rec := range b.records {
 			o := offset{born: l.read.birth(), pos: position{b.seq, uint32(i)}, stored: b.stored}
-			if o.pos.after(to) || !o.pos.after(e.Start) {
-				continue
+			if o.pos.after(r.To) {
+				break
 			}
-			if n++; n > maxScan || bytes > l.cfg.HistoryBytes {
-				return failure(fmt.Errorf("socketeer: more than %d messages, or %d bytes of them", maxScan, l.cfg.HistoryBytes))
-			}
-			bytes += itemOverhead + len(rec.body)
 			if rec.kind == kindMessage && rec.number <= numbers[b.sender] {
 				continue // read before
 			}
 			numbers[b.sender] = rec.number
-			l.add(e, o, rec)
+			l.add(p, o, rec, r.Room)
 		}
-		if b.seq >= to.seq {
+		if b.seq >= r.To.seq {
 			return nil
 		}
 	}
 }
 
-// add adds a record to an extension.
-func (l *Log) add(e *extension, at offset, rec record) {
+// add adds a record to a part.
+func (l *Log) add(p *part, at offset, rec record, room int) {
 	switch rec.kind {
 	case kindGap:
-		e.Gap = at.pos
+		p.Gap = at.pos
 	case kindMessage:
 		nsp, m, _, err := l.hooks.decode(rec.body)
 		if err != nil {
@@ -234,6 +195,6 @@ func (l *Log) add(e *extension, at offset, rec record) {
 			return
 		}
 		m.Offset = at.String()
-		e.List = append(e.List, entry{At: at.pos, NSP: nsp, Message: m, Read: time.Now()})
+		p.Append(entry{At: at.pos, NSP: nsp, Message: m, Read: time.Now()}, room)
 	}
 }

@@ -65,7 +65,7 @@ func (l *Log) setup(ctx context.Context) error {
 	log := l.streamConfig(l.cfg.logStream(), l.cfg.logSubject("*"))
 	log.Description = "what the nodes of a Socketeer cluster send, for clients that come back"
 	log.Duplicates = min(duplicates, log.MaxAge)
-	log.DenyDelete, log.DenyPurge = true, true // see scan: what is gone has been too old
+	log.DenyDelete, log.DenyPurge = true, true // see aged: what is gone has been too old
 	sessions := l.streamConfig(l.cfg.sessionStream(), l.cfg.sessionSubject("*"))
 	sessions.Description = "sessions of the clients of a Socketeer cluster"
 	sessions.Duplicates = min(duplicates, sessions.MaxAge)

@@ -11,16 +11,22 @@ const (
 	Older          // it begins before the history
 	Unknown        // no message has this offset
 	Gapped         // something after it is missing
+	Removed        // the log has no more what came after it
+	TooMuch        // what came after it is more than may be remembered
 )
 
-// Err returns why a client cannot recover, or nil: of the older the log may know
-// more.
-func (a Answer) Err() error {
+// err returns why a client cannot recover, or nil. TooMuch is behind the answer
+// of that name.
+func (a Answer) err(tooMuch error) error {
 	switch a {
 	case Gapped:
 		return &adapter.Unrecoverable{Reason: adapter.Gap}
 	case Unknown:
 		return &adapter.Unrecoverable{Reason: adapter.BadOffset}
+	case Removed:
+		return &adapter.Unrecoverable{Reason: adapter.Trimmed}
+	case TooMuch:
+		return &adapter.Unrecoverable{Reason: adapter.LogFailure, Err: tooMuch}
 	}
 	return nil
 }

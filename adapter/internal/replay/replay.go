@@ -1,5 +1,6 @@
 // Package replay remembers what a log has held lately, for the clients that come
-// back and want what they have missed.
+// back and want what they have missed. What is before that is read from the log
+// for all of them together, and remembered for as long as they come.
 package replay
 
 import (
@@ -40,22 +41,33 @@ const Forever = 1<<64 - 1
 // a question to the log. All methods may be called concurrently; Add, Skip and
 // Gapped are called in the log's order.
 type History[P Position[P]] struct {
-	// Immutable. Limit bounds the messages, in bytes of memory. Forgets returns
-	// what is known when the oldest message has been removed, because it was too
-	// old or for want of room.
-	Limit   int
-	Forgets func(old bool) Edge
+	// Immutable. Limit bounds the messages, in bytes of memory; Spare is how much
+	// more they may take while clients come back from before them, and Reach how
+	// many entries of the log are looked at for those, 0 for any number. TooMuch
+	// is what clients are told who need more: it names what is to be raised.
+	// Forgets returns what is known when the oldest message has been removed,
+	// because it was too old or for want of room.
+	Limit, Spare, Reach int
+	TooMuch             error
+	Forgets             func(old bool) Edge
+
+	reading reading[P]
 
 	mu     sync.RWMutex // guards the rest
+	epoch  int          // of Begin
 	retain time.Duration
 	start  P
 	edge   Edge // at start
 	list   []Entry[P]
 	bytes  int
+	over   over
 	// nobody can come back who is not past gap, nor anybody while dirty is set: the
 	// number of a marker that this node has to write and has not read yet.
 	gap   P
 	dirty uint64
+	// The log has no more what is not after floor, as was found at floored.
+	floor   P
+	floored time.Time
 }
 
 // Begin forgets everything, and says from where on messages will be added.
@@ -63,8 +75,10 @@ func (h *History[P]) Begin(from P) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var none P
-	h.list, h.bytes = nil, 0
-	h.start, h.edge, h.gap = from, Open, none
+	h.forget(len(h.list), time.Time{})
+	h.start, h.edge, h.gap, h.floor = from, Open, none, none
+	h.over.full, h.over.passed = false, 0
+	h.epoch++
 }
 
 // Retain says for how long a message is remembered.
@@ -81,26 +95,40 @@ func (h *History[P]) Retention() time.Duration {
 	return h.retain
 }
 
-// Start returns where the history begins.
-func (h *History[P]) Start() P {
-	h.mu.RLock()
-	defer h.mu.RUnlock()
-	return h.start
-}
-
 // Add appends a message that was read, and forgets what is too old or too much.
 func (h *History[P]) Add(e Entry[P]) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.list = append(h.list, e)
 	h.bytes += sizeOf(e.Message)
+	h.within()
 	expired := e.Read.Add(-h.retain)
-	n := 0
-	for n < len(h.list) && (h.bytes > h.Limit || h.list[n].Read.Before(expired)) {
-		h.bytes -= sizeOf(h.list[n].Message)
-		h.start, h.edge = h.list[n].At, h.Forgets(h.list[n].Read.Before(expired))
+	n := h.over.count
+	if h.over.on {
+		n = h.beyond(h.Limit + h.Spare)
+		h.over.full = h.over.full || n > 0
+	}
+	for !h.over.on && n < len(h.list) && h.list[n].Read.Before(expired) {
 		n++
 	}
+	h.forget(n, expired)
+}
+
+// forget removes the oldest messages, so many. Those read before expired were
+// too old.
+func (h *History[P]) forget(n int, expired time.Time) {
+	if n == 0 {
+		return
+	}
+	for i := range n {
+		size := sizeOf(h.list[i].Message)
+		if h.bytes -= size; i < h.over.count {
+			h.over.bytes -= size
+		}
+	}
+	last := &h.list[n-1]
+	h.start, h.edge = last.At, h.Forgets(last.Read.Before(expired))
+	h.over.count = max(0, h.over.count-n)
 	clear(h.list[:n])
 	h.list = h.list[n:] // append moves the rest to new memory now and then
 }
@@ -131,33 +159,15 @@ func (h *History[P]) Gapped(at P, number uint64) {
 	}
 }
 
-// Part is what was read of the log from before a history.
-type Part[P Position[P]] struct {
-	Start P // before the first one of List
-	Edge  Edge
-	List  []Entry[P]
-	Gap   P // the newest marker of a gap
-}
-
-// Extend puts a part, which goes up to a position that was the history's start,
-// before it. It keeps it only if it fits. The part's List stays the caller's.
-func (h *History[P]) Extend(part Part[P], to P) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if to.Compare(h.start) > 0 {
-		return // it has begun anew
+// Across returns why nobody comes back to what is after a position, which gets
+// no better, or nil.
+func (h *History[P]) Across(at P) error {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	if h.dirty != 0 || h.gap.Compare(at) > 0 {
+		return Gapped.err(nil)
 	}
-	h.gap = later(h.gap, part.Gap)
-	bytes := 0
-	for _, e := range part.List {
-		bytes += sizeOf(e.Message)
-	}
-	if h.start.Compare(to) != 0 || h.bytes+bytes > h.Limit {
-		return // it has moved on, or there is no room
-	}
-	h.list = slices.Concat(part.List, h.list)
-	h.bytes += bytes
-	h.start, h.edge = part.Start, part.Edge
+	return nil
 }
 
 // Missed returns what a session wants of a namespace's messages after the one
@@ -165,39 +175,45 @@ func (h *History[P]) Extend(part Part[P], to P) {
 func (h *History[P]) Missed(nsp string, s *adapter.Session, at P, offset string) ([]*adapter.Message, Answer) {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
+	if what := h.before(at); what != Found {
+		return nil, what
+	}
+	i := 0
+	if at.Compare(h.start) > 0 {
+		var ok bool
+		i, ok = slices.BinarySearchFunc(h.list, at, func(e Entry[P], p P) int { return e.At.Compare(p) })
+		if !ok || h.list[i].Message.Offset != offset || h.list[i].NSP != nsp {
+			return nil, Unknown
+		}
+		i++
+	}
+	if i < h.over.count {
+		h.over.use()
+	}
+	return wanted(nsp, s, h.list[i:]), Found
+}
+
+// before returns Found if all that came after a position is remembered, or why
+// not.
+func (h *History[P]) before(at P) Answer {
 	beyond := at.Compare(h.start)
 	switch {
 	case h.dirty != 0 || h.gap.Compare(at) > 0:
-		return nil, Gapped
-	case beyond <= 0 && h.edge == Aged || beyond == 0 && h.edge == Exact:
-		return Wanted(nsp, s, h.list), Found
-	case beyond <= 0:
-		return nil, Older
+		return Gapped
+	case beyond > 0 || h.edge == Aged || beyond == 0 && h.edge == Exact:
+		return Found
+	case h.floor.Compare(at) >= 0 && time.Since(h.floored) < linger:
+		return Removed
+	case h.over.full:
+		return TooMuch
 	}
-	i, ok := slices.BinarySearchFunc(h.list, at, func(e Entry[P], p P) int { return e.At.Compare(p) })
-	if !ok || h.list[i].Message.Offset != offset || h.list[i].NSP != nsp {
-		return nil, Unknown
-	}
-	return Wanted(nsp, s, h.list[i+1:]), Found
+	return Older
 }
 
-// After returns what a session wants of a history that begins at start still.
-func (h *History[P]) After(nsp string, s *adapter.Session, start P) ([]*adapter.Message, Answer) {
-	h.mu.RLock()
-	defer h.mu.RUnlock()
-	switch {
-	case h.dirty != 0 || h.gap.Compare(start) > 0:
-		return nil, Gapped
-	case h.start.Compare(start) != 0:
-		return nil, Older
-	}
-	return Wanted(nsp, s, h.list), Found
-}
-
-// Wanted returns the messages that a session wants.
-func Wanted[P Position[P]](nsp string, s *adapter.Session, list []Entry[P]) (missed []*adapter.Message) {
-	for _, e := range list {
-		if e.NSP == nsp && s.Wants(&e.Message.Target) {
+// wanted returns the messages that a session wants.
+func wanted[P Position[P]](nsp string, s *adapter.Session, list []Entry[P]) (missed []*adapter.Message) {
+	for i := range list {
+		if e := &list[i]; e.NSP == nsp && s.Wants(&e.Message.Target) {
 			missed = append(missed, e.Message)
 		}
 	}

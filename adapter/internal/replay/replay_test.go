@@ -2,7 +2,6 @@ package replay_test
 
 import (
 	"cmp"
-	"errors"
 	"slices"
 	"strconv"
 	"sync"
@@ -31,6 +30,15 @@ func entry(at place) replay.Entry[place] {
 	}
 }
 
+// number returns the place of a message.
+func number(t *testing.T, m *adapter.Message) place {
+	n, err := strconv.Atoi(m.Offset[1:])
+	if err != nil {
+		t.Error(err)
+	}
+	return place(n)
+}
+
 func offset(at place) string { return "o" + strconv.Itoa(int(at)) }
 
 // begun returns a history of what follows 10.
@@ -54,11 +62,7 @@ func want(t *testing.T, h *replay.History[place], at place, answer replay.Answer
 	list, got := h.Missed("/", session, at, offset(at))
 	var have []place
 	for _, m := range list {
-		n, err := strconv.Atoi(m.Offset[1:])
-		if err != nil {
-			t.Fatal(err)
-		}
-		have = append(have, place(n))
+		have = append(have, number(t, m))
 	}
 	if got != answer || !slices.Equal(have, places) {
 		t.Errorf("after %d: answer %d with %v, want %d with %v", at, got, have, answer, places)
@@ -95,12 +99,11 @@ func TestTheOldestIsForgotten(t *testing.T) {
 		retain     time.Duration
 		edge       replay.Edge
 		at, before replay.Answer
-		start      place
 	}{
-		"exact": {limit: room, retain: time.Hour, edge: replay.Exact, at: replay.Found, before: replay.Older, start: 12},
-		"open":  {limit: room, retain: time.Hour, edge: replay.Open, at: replay.Older, before: replay.Older, start: 12},
-		"room":  {limit: room, retain: time.Hour, edge: replay.Aged, at: replay.Older, before: replay.Older, start: 12},
-		"aged":  {limit: 1 << 20, retain: time.Second, edge: replay.Aged, at: replay.Found, before: replay.Found, start: 12},
+		"exact": {limit: room, retain: time.Hour, edge: replay.Exact, at: replay.Found, before: replay.Older},
+		"open":  {limit: room, retain: time.Hour, edge: replay.Open, at: replay.Older, before: replay.Older},
+		"room":  {limit: room, retain: time.Hour, edge: replay.Aged, at: replay.Older, before: replay.Older},
+		"aged":  {limit: 1 << 20, retain: time.Second, edge: replay.Aged, at: replay.Found, before: replay.Found},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := begun(tc.limit, tc.edge)
@@ -110,9 +113,6 @@ func TestTheOldestIsForgotten(t *testing.T) {
 			}
 			for p := place(11); p <= 14; p++ {
 				h.Add(entry(p))
-			}
-			if h.Start() != tc.start {
-				t.Errorf("begins at %d, want %d", h.Start(), tc.start)
 			}
 			for at, answer := range map[place]replay.Answer{12: tc.at, 11: tc.before} {
 				if answer == replay.Found {
@@ -145,77 +145,18 @@ func TestNobodyComesBackAcrossAGap(t *testing.T) {
 	h.Gapped(13, 6)
 	h.Add(entry(14))
 	want(t, h, 14, replay.Gapped)
-	if _, got := h.After("/", session, 10); got != replay.Gapped {
-		t.Errorf("answer %d", got)
+	if h.Across(14) == nil {
+		t.Error("nothing is across")
 	}
 	h.Gapped(15, 7)
 	want(t, h, 14, replay.Gapped)
+	if h.Across(14) == nil || h.Across(15) != nil {
+		t.Error("the gap is elsewhere")
+	}
 	h.Add(entry(16))
 	want(t, h, 16, replay.Found)
 	h.Soil(replay.Forever)
 	want(t, h, 16, replay.Gapped)
-}
-
-func TestExtend(t *testing.T) {
-	part := func(gap place) replay.Part[place] {
-		return replay.Part[place]{Start: 7, Edge: replay.Exact, List: []replay.Entry[place]{entry(8), entry(9)}, Gap: gap}
-	}
-	for name, tc := range map[string]struct {
-		limit int
-		to    place
-		gap   place
-		want  func(t *testing.T, h *replay.History[place])
-	}{
-		"before the start": {1 << 20, 10, 0, func(t *testing.T, h *replay.History[place]) {
-			want(t, h, 7, replay.Found, 8, 9, 11)
-			want(t, h, 6, replay.Older)
-		}},
-		"with a gap": {1 << 20, 10, 8, func(t *testing.T, h *replay.History[place]) {
-			want(t, h, 7, replay.Gapped)
-			want(t, h, 8, replay.Found, 9, 11)
-		}},
-		"no room": {500, 10, 8, func(t *testing.T, h *replay.History[place]) {
-			want(t, h, 9, replay.Older)
-			want(t, h, 7, replay.Gapped) // known all the same
-		}},
-		"it has moved on":   {1 << 20, 9, 0, func(t *testing.T, h *replay.History[place]) { want(t, h, 8, replay.Older) }},
-		"it has begun anew": {1 << 20, 30, 25, func(t *testing.T, h *replay.History[place]) { want(t, h, 11, replay.Found) }},
-	} {
-		t.Run(name, func(t *testing.T) {
-			h := begun(tc.limit, replay.Exact, 11)
-			h.Extend(part(tc.gap), tc.to)
-			tc.want(t, h)
-			if list, got := h.After("/", session, h.Start()); got == replay.Found && len(list) == 0 {
-				t.Error("nothing is left")
-			}
-			if _, got := h.After("/", session, 1); got != replay.Older && got != replay.Gapped {
-				t.Errorf("another start: answer %d", got)
-			}
-		})
-	}
-}
-
-func TestTheListOfAPartStaysTheCallers(t *testing.T) {
-	h := begun(1<<20, replay.Exact, 11)
-	list := append(make([]replay.Entry[place], 0, 8), entry(8), entry(9))
-	h.Extend(replay.Part[place]{Start: 7, Edge: replay.Exact, List: list}, 10)
-	h.Retain(0)
-	h.Add(entry(12)) // forgets all before
-	if h.Start() != 11 || list[0].Message == nil || list[1].Message == nil {
-		t.Errorf("history begins at %d, the list is %v", h.Start(), list)
-	}
-}
-
-func TestAnswersSayWhyNobodyRecovers(t *testing.T) {
-	for answer, reason := range map[replay.Answer]string{
-		replay.Found: "", replay.Older: "", replay.Unknown: adapter.BadOffset, replay.Gapped: adapter.Gap,
-	} {
-		var why *adapter.Unrecoverable
-		err := answer.Err()
-		if errors.As(err, &why); (err != nil) != (reason != "") || why != nil && why.Reason != reason {
-			t.Errorf("answer %d: %v", answer, err)
-		}
-	}
 }
 
 func TestReadersAndTheWriterAtOnce(t *testing.T) {
@@ -223,12 +164,15 @@ func TestReadersAndTheWriterAtOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
+			at := place(11)
 			for range 500 {
-				start := h.Start()
-				list, what := h.After("/", session, start)
-				if what == replay.Found && (len(list) == 0 || list[0].Offset != offset(start+1)) {
-					t.Errorf("after %d came %v", start, list)
-					return
+				list, what := h.Missed("/", session, at, offset(at))
+				if what == replay.Found && len(list) > 0 {
+					if list[0].Offset != offset(at+1) {
+						t.Errorf("after %d came %v", at, list)
+						return
+					}
+					at = number(t, list[len(list)/2])
 				}
 			}
 		})
