@@ -137,7 +137,8 @@ func TestOnceEach(t *testing.T) {
 		t.Errorf("%d jobs handled, %d different; want %d", len(seen), len(slices.Compact(seen)), publishers*each)
 	}
 	eventually(t, "an empty stream", func() bool { return s.Must("XLEN", "socketeer:queue:{work}") == int64(0) })
-	if c := q.Counters(); c.Handled != publishers*each || c.Published != publishers*each || c.Lost+c.Failed+c.Dead != 0 {
+	eventually(t, "the last acknowledgement to be counted", func() bool { return q.Counters().Handled == publishers*each })
+	if c := q.Counters(); c.Published != publishers*each || c.Lost+c.Failed+c.Dead != 0 {
 		t.Errorf("got %+v", c)
 	}
 }
