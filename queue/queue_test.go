@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -18,6 +19,10 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if addr := os.Getenv(asWorker); addr != "" {
+		fmt.Fprintln(os.Stderr, work(addr, os.Getenv(asName))) // until it is killed
+		os.Exit(1)
+	}
 	// The client of a Redis Cluster closes connections to nodes that it does not
 	// use any more after some seconds.
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*clusterClient)._refresh.func2"))
