@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/socketeer-io/socketeer/internal/redistest"
@@ -153,5 +156,21 @@ func TestLagBehindLongJob(t *testing.T) {
 	s.Must("XGROUP", "CREATE", fullKey, "new", "0")
 	if st, err = q.Stats(t.Context(), "w", "new"); err != nil || st.Lag != 22 {
 		t.Errorf("a group that has got nothing: %+v, %v", st, err)
+	}
+}
+
+// What the example of Stats serves.
+func TestMetrics(t *testing.T) {
+	s := redistest.Standalone(t)
+	q := open(t, s.URL(), queue.Options{})
+	put(t, q, "job", 7)
+	s.Must("XGROUP", "CREATE", fullKey, "g", "0")
+	s.Must("XREADGROUP", "GROUP", "g", "js", "COUNT", "3", "STREAMS", fullKey, ">")
+	w := httptest.NewRecorder()
+	metrics(q, "w", "g").ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
+	for _, line := range []string{`queue_lag{queue="w",group="g"} 4`, `queue_pending{queue="w",group="g"} 3`, `queue_dead{queue="w"} 0`} {
+		if !strings.Contains(w.Body.String(), line+"\n") {
+			t.Errorf("no %s in\n%s", line, w.Body)
+		}
 	}
 }
