@@ -15,9 +15,11 @@ import (
 // leave is trimmed up to the oldest job in hand (trim), and where that is not
 // enough, a publisher that finds the queue full looks for the rest (sweep).
 
-// doneLua holds functions for scripts. info returns what XINFO GROUPS says of a
-// queue. doneBy reports whether a group has done an entry: was handed it, and
-// does not have it in hand any more. drop removes an entry that all have done.
+// doneLua holds functions for scripts. before orders ids. info returns what XINFO
+// GROUPS says of a queue. doneBy reports whether a group has done an entry: was
+// handed it, and does not have it in hand any more. drop removes an entry that
+// all have done, and acked one that was just acknowledged: of a single group all
+// others are none.
 const doneLua = `
 local function before(a, b)
   local am, as = string.match(a, '(%d+)-(%d+)')
@@ -26,8 +28,7 @@ local function before(a, b)
   if #am ~= #bm then return #am < #bm end
   return am < bm
 end
-local function info(key)
-  local groups = redis.call('XINFO', 'GROUPS', key)
+local function info(groups)
   for n, flat in ipairs(groups) do
     local g = {}
     for i = 1, #flat, 2 do g[flat[i]] = flat[i + 1] end
@@ -45,6 +46,11 @@ local function drop(key, groups, id)
   end
   return redis.call('XDEL', key, id)
 end
+local function acked(key, id)
+  local groups = redis.call('XINFO', 'GROUPS', key)
+  if #groups == 1 then return redis.call('XDEL', key, id) end
+  return drop(key, info(groups), id)
+end
 `
 
 var (
@@ -53,7 +59,7 @@ var (
 	// KEYS: queue. ARGV: group, id.
 	ackScript = rueidis.NewLuaScript(doneLua + `
 if redis.call('XACK', KEYS[1], ARGV[1], ARGV[2]) == 0 then return 0 end
-drop(KEYS[1], info(KEYS[1]), ARGV[2])
+acked(KEYS[1], ARGV[2])
 return 1`)
 
 	// sweepScript removes entries that all groups have done, among some of those
@@ -61,7 +67,7 @@ return 1`)
 	// the end. KEYS: queue. ARGV: from which id, how many entries to look at.
 	sweepScript = rueidis.NewLuaScript(doneLua + `
 if redis.call('EXISTS', KEYS[1]) == 0 then return {0, ''} end
-local groups, to, most = info(KEYS[1]), nil, 0
+local groups, to, most = info(redis.call('XINFO', 'GROUPS', KEYS[1])), nil, 0
 for _, g in ipairs(groups) do
   local last = g['last-delivered-id']
   if not to or before(last, to) then to = last end

@@ -33,7 +33,7 @@ if most > 0 then
 else
   redis.call('XADD', KEYS[2], '*', unpack(ARGV, 4))
 end
-drop(KEYS[1], info(KEYS[1]), ARGV[2])
+acked(KEYS[1], ARGV[2])
 return 1`)
 
 	// leaveScript ends the lease of a job after a time, if it is still this
