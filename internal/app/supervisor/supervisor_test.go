@@ -311,6 +311,7 @@ func TestOutlives(t *testing.T) {
 	}
 	defer l.Close()
 	out.wait(t, "all up", 1)
+	out.wait(t, `^node   \| hello`, 1) // now it hears signals
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}
