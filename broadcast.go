@@ -31,7 +31,8 @@ func (b Broadcaster) broadcast() Broadcast { return Broadcast{from: b} }
 
 // Emit sends an event to every socket of the namespace, on all nodes. It never
 // waits for anyone. An error says that an argument cannot be encoded, or that
-// the event did not leave this node: it was delivered here all the same.
+// the event did not leave this node: it was delivered here all the same, except
+// with recovery, where an event that cannot be kept is delivered nowhere.
 func (b Broadcaster) Emit(event string, args ...any) error {
 	return b.broadcast().Emit(event, args...)
 }
@@ -368,8 +369,9 @@ func (b Broadcast) Leave(ctx context.Context, rooms ...string) error {
 	return b.request(ctx, &adapter.Message{Kind: adapter.Leave, Target: b.target, Rooms: rooms})
 }
 
-// Disconnect disconnects the sockets, on all nodes, and returns when it is
-// under way. With close, their connections are closed too.
+// Disconnect disconnects the sockets, on all nodes, and returns when it is done:
+// nothing is delivered to them any more, nor from them; their disconnect handlers
+// may still be running. With close, their connections are closed too.
 func (b Broadcast) Disconnect(ctx context.Context, close bool) error {
 	return b.request(ctx, &adapter.Message{Kind: adapter.Disconnect, Target: b.target, Close: close})
 }

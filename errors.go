@@ -16,7 +16,9 @@ var (
 	// ErrDisconnected says that the socket is not connected any more. It is a
 	// net.ErrClosed.
 	ErrDisconnected error = fmt.Errorf("socketeer: socket is disconnected: %w", net.ErrClosed)
-	// ErrServerClosed says that the server has been closed.
+	// ErrServerClosed is what [Server.Open] returns once the server has been
+	// closed, by Close or at the end of Shutdown. It is a net.ErrClosed. Sockets
+	// then return ErrDisconnected.
 	ErrServerClosed error = fmt.Errorf("socketeer: server is closed: %w", net.ErrClosed)
 	// ErrTooManyRooms says that a socket is in as many rooms as it may be.
 	ErrTooManyRooms = errors.New("socketeer: socket is in too many rooms; see WithMaxRooms")
@@ -38,7 +40,7 @@ type Error struct {
 	Data    any    // anything that becomes JSON; optional
 }
 
-// Error returns the message.
+// Error returns "code: message", or the message alone when there is no code.
 func (e *Error) Error() string {
 	if e.Code != "" {
 		return e.Code + ": " + e.Message
@@ -78,10 +80,13 @@ func (e *Error) wire() wireError {
 // AckError says that not everyone acknowledged. The replies that came are
 // returned beside it.
 type AckError struct {
-	Expected int      // clients that were asked, as far as is known
-	Received int      // replies
-	Missing  []string // names of nodes that did not answer in full, sorted
-	Cause    error    // why the wait ended; nil when clients left without an answer
+	Expected int // clients that were asked, as far as is known
+	Received int // replies
+	// Missing are the names of other nodes that did not answer in full, sorted.
+	// This node is never among them: who of its clients did not answer shows in
+	// Expected and Received.
+	Missing []string
+	Cause   error // why the wait ended; nil when clients left without an answer
 }
 
 // Error tells how many and who.

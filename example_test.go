@@ -109,10 +109,14 @@ func ExampleEvent() {
 	defer stop()
 	chat := io.Of("/chat")
 	chat.OnConnect(func(ctx context.Context, s *socketeer.Socket) error {
-		return s.Join(ctx, "lobby")
+		return s.Join(ctx, "room:lobby")
 	})
 	say.Handle(chat, func(ctx context.Context, s *socketeer.Socket, v Say) error {
-		return say.Emit(chat.To(v.Room), v)
+		room := "room:" + v.Room // the client chose the name: not a room of another kind
+		if !slices.Contains(s.Rooms(), room) {
+			return &socketeer.Error{Code: "not_in_room", Message: "enter the room first"}
+		}
+		return say.Emit(chat.To(room), v)
 	})
 
 	c, err := socketclient.New(url + "/chat")

@@ -2,6 +2,7 @@ package socketeer_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -23,6 +24,7 @@ type logCluster struct {
 	gate   sync.RWMutex // locked, nothing gets on
 
 	logBytes int // of each namespace; the default if 0
+	limit    int // of a message's data; none if 0
 }
 
 func newLogCluster() *logCluster { return &logCluster{spaces: map[string]*logSpace{}} }
@@ -33,6 +35,8 @@ func (c *logCluster) nodes(n int) (list []*logNode) {
 	}
 	return list
 }
+
+var errTooLarge = errors.New("too large to be kept")
 
 // logSpace is a namespace.
 type logSpace struct {
@@ -154,6 +158,9 @@ func (m *logMember) Publish(msg *adapter.Message) error {
 }
 
 func (m *logMember) Append(msg *adapter.Message, kept func(string)) error {
+	if limit := m.space.cluster.limit; limit > 0 && len(msg.Data) > limit {
+		return errTooLarge
+	}
 	return m.do(func(others []*logMember) {
 		_ = m.space.log.Append(msg, func(offset string) {
 			c := *msg

@@ -79,7 +79,9 @@ func WithPath(path string) Option { return func(o *options) { o.path = path } }
 // [adapter.Memory]: the server is alone.
 func WithAdapter(f adapter.Factory) Option { return func(o *options) { o.adapter = f } }
 
-// WithLogger sets where the server logs. Default: nowhere.
+// WithLogger sets where the server logs. Keys: "sid" (a socket's or a session's
+// id), "nsp", "event", "err". The server does not say which node it is;
+// adapters add the key "node" to their own lines. Default: nowhere.
 func WithLogger(l *slog.Logger) Option { return func(o *options) { o.logger = l } }
 
 // WithConnectTimeout sets how long a client may stay without joining a

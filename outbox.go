@@ -8,8 +8,11 @@ import (
 	"github.com/socketeer-io/socketeer/adapter"
 )
 
-// ErrLogBehind says that an event was not sent, because too many wait for the
-// log to keep them; see [WithRecovery].
+// ErrLogBehind says that an event was not sent, to nobody: more than 16 MiB of
+// one namespace's events wait on this node for the log to keep them. It is
+// returned by Emit and what else takes its turn behind them, only with
+// [WithRecovery], and counted in RecoveryStats.Refused. The bound cannot be
+// configured; adapters may have bounds of their own.
 var ErrLogBehind = errors.New("socketeer: too many events wait to be kept")
 
 // maxOutbox bounds the bytes of events of one namespace that wait for the log.
@@ -43,7 +46,8 @@ type outgoing struct {
 }
 
 // keep has m kept and sent to the other nodes, and delivers it here, with its
-// offset. With an error that is not ErrLogBehind it is delivered all the same.
+// offset. With an error it is delivered nowhere: who is away could not be told
+// that it is missing.
 func (o *outbox) keep(m *adapter.Message, deliver func(offset string)) error {
 	x := &outgoing{do: deliver, size: sizeOf(m)}
 	o.order.Lock()
@@ -61,7 +65,11 @@ func (o *outbox) keep(m *adapter.Message, deliver func(offset string)) error {
 		o.release(x, offset)
 	}
 	if err := o.log.Append(m, kept); err != nil {
-		kept("")
+		o.counts.refused.Add(1)
+		o.mu.Lock()
+		x.do = func(string) {}
+		o.mu.Unlock()
+		o.release(x, "")
 		return err
 	}
 	return nil

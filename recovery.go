@@ -80,7 +80,7 @@ type RecoveryStats struct {
 	Replayed   uint64            // events that they had missed
 	Failed     map[string]uint64 // clients that came back and got a new session, by reason
 	Unkept     uint64            // events delivered that could not be kept: who missed them cannot recover
-	Refused    uint64            // events not sent because too many waited to be kept; see ErrLogBehind
+	Refused    uint64            // events not sent because too many waited to be kept, see ErrLogBehind, or the log did not take them
 	SaveErrors uint64            // sessions that could not be saved, each time it was tried
 }
 

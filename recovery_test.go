@@ -494,6 +494,44 @@ func TestLogBehind(t *testing.T) {
 	until(t, "the queue is empty", func() bool { return nodes[0].Emit("e", strings.Repeat("x", 1<<20)) == nil })
 }
 
+// An event that cannot be kept is delivered nowhere: a client that is away could
+// not be told that it misses one.
+func TestWhatCannotBeKept(t *testing.T) {
+	c, nodes, _ := startLogCluster(t, 2)
+	c.limit = 1000
+	home := nodes[0]
+	here, away := arrive(t, home, "/", "", ""), arrive(t, home, "/", "", "")
+	for _, r := range []*returning{here, away} {
+		r.settled(home)
+	}
+	must(t, home.Emit("e", 1))
+	here.gets("e1")
+	away.gets("e1")
+	away.leave(home)
+	c.gate.Lock()
+	must(t, home.Emit("e", 2))
+	refused := home.Emit("e", strings.Repeat("x", 1000))
+	must(t, home.Emit("e", 3))
+	c.gate.Unlock()
+	if !errors.Is(refused, errTooLarge) {
+		t.Errorf("error %v", refused)
+	}
+	for _, r := range []*returning{here, away} {
+		if err := home.To(r.id).Emit("e", strings.Repeat("x", 1000)); !errors.Is(err, errTooLarge) {
+			t.Errorf("error %v", err)
+		}
+	}
+	must(t, home.Emit("e", 4))
+	for _, want := range []string{"e2", "e3", "e4"} {
+		here.gets(want)
+	}
+	back := away.back(nodes[1])
+	same(t, "missed", back.missed(), "e2", "e3", "e4")
+	if n := home.RecoveryStats().Refused; n != 3 {
+		t.Errorf("%d refused", n)
+	}
+}
+
 // More than a send buffer holds is replayed as fast as the client takes it.
 func TestReplaysMuch(t *testing.T) {
 	n := start(t, socketeer.WithRecovery(socketeer.Recovery{}), socketeer.WithSendBuffer(10_000))

@@ -42,7 +42,9 @@ func (s *Socket) sent(event string, data []byte) {
 }
 
 // EmitWithAck sends an event and waits for the client's acknowledgement, until
-// ctx ends or the socket disconnects (ErrDisconnected).
+// ctx ends (its cause) or the socket disconnects (ErrDisconnected). There is no
+// other bound: with a ctx without a deadline it waits for as long as a client
+// that does not acknowledge is connected.
 func (s *Socket) EmitWithAck(ctx context.Context, event string, args ...any) (*Reply, error) {
 	id := s.nsp.acks.Add(1) - 1
 	p := sio.Packet{Type: sio.Event, Namespace: s.nsp.name, ID: id, HasID: true}

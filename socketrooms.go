@@ -24,8 +24,13 @@ func (s *Socket) Local() Broadcast { return s.Broadcast().Local() }
 // Join adds the socket to rooms. It returns when the cluster knows: whatever
 // any node sends to the rooms from then on arrives. After a disconnect it
 // returns ErrDisconnected, for more than [WithMaxRooms] rooms ErrTooManyRooms;
-// when the cluster does not answer until ctx ends, an
-// error, but the socket is in the rooms all the same.
+// when the cluster does not answer until ctx ends, an error, but the socket is in
+// the rooms all the same.
+//
+// Anyone may be in any room, and rooms have one space of names with the ids of
+// sockets and with "user:"+user of [Socket.SetUser]: whoever is in the room of
+// another socket's id or of another user gets what is sent to it. So do not join
+// a room by a name that the client chose; put a prefix before it, or check it.
 func (s *Socket) Join(ctx context.Context, rooms ...string) error {
 	if s.state.Load() == socketConnecting {
 		if later, err := s.joinLater(rooms); later {

@@ -20,7 +20,7 @@ func NewEvent[T any](name string) Event[T] { return Event[T]{name} }
 func (e Event[T]) Name() string { return e.name }
 
 // Handle registers a handler. An argument that does not decode into T is an
-// error of the event, and does not reach the handler.
+// error of the event, of code "bad_argument", and does not reach the handler.
 func (e Event[T]) Handle(on Registrar, h func(ctx context.Context, s *Socket, v T) error) (off func()) {
 	return on.On(e.name, func(ctx context.Context, m *Message) error {
 		var v T
@@ -45,8 +45,9 @@ func NewCall[Q, R any](name string) Call[Q, R] { return Call[Q, R]{name} }
 func (c Call[Q, R]) Name() string { return c.name }
 
 // Handle registers a handler, whose answer acknowledges the event. If it
-// returns an error, the acknowledgement is {"error": {...}} instead, with what
-// an [*Error] says, or "internal error".
+// returns an error, the acknowledgement is {"error": {...}} instead: with code,
+// message and data of an [*Error], else
+// {"error":{"code":"internal","message":"internal error"}}.
 func (c Call[Q, R]) Handle(on Registrar, h func(ctx context.Context, s *Socket, q Q) (R, error)) (off func()) {
 	return on.On(c.name, func(ctx context.Context, m *Message) error {
 		var q Q

@@ -9,6 +9,9 @@ func userRoom(user string) string { return "user:" + user }
 // to that room reaches all sockets of the user, on all nodes. It is meant for a
 // connect middleware, and works at any time: the room of another user set
 // before is left. An empty user is nobody. It waits, and fails, as Join does.
+//
+// "user:"+user is a room like others: a handler that joins rooms by names that
+// clients choose lets them into it. See [Socket.Join].
 func (s *Socket) SetUser(ctx context.Context, user string) error {
 	s.mu.Lock()
 	e := s.more()

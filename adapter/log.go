@@ -32,7 +32,8 @@ type Log interface {
 	// of Append, from any goroutine, possibly before it returns. kept may take
 	// as long as a fan-out does, and may call methods of the adapter that do not
 	// wait, except Append. An error says that m was neither kept nor sent; kept
-	// is not called then.
+	// is not called then, and nobody gets m: a client that is away could not be
+	// told that it misses something.
 	//
 	// Offsets are printable ASCII without quotes and backslashes, of at most 1000
 	// bytes and mostly far less, and such that hardly any other string is one.

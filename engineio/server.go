@@ -5,8 +5,9 @@
 // Messages of one session keep their order in both directions, across the
 // upgrade too. Sending never waits: what a client has not taken yet is queued,
 // up to Options.SendBuffer bytes, and a client that falls further behind is
-// closed. An idle WebSocket session owns one waiting goroutine, and no buffer
-// and no timer.
+// closed. An idle WebSocket session owns no goroutine, no buffer and no timer on
+// Linux without TLS; with TLS and elsewhere, one waiting goroutine and a read
+// buffer of 1 KiB.
 //
 // Wire format: https://socket.io/docs/v4/engine-io-protocol/.
 package engineio

@@ -102,12 +102,6 @@ func (c Config) withDefaults() (Config, error) {
 
 // Node is one node of the cluster: a factory of adapters. All methods may be
 // called concurrently.
-//
-// Locks, in the order in which they are taken: the membership's while it calls
-// onEvent; Node.mu; that of an interest.Set, which is held around calls of the bus and of
-// [adapter.Rooms]; outbox.mu, which is held around Bus.Publish; pending.mu. The
-// others are held alone. No lock but namespace.gate is held while a namespace
-// handles a message.
 type Node struct {
 	// immutable
 	cfg     Config
@@ -141,6 +135,12 @@ type Node struct {
 	started    bool
 	closed     bool
 }
+
+// Locks, in the order in which they are taken: the membership's while it calls
+// onEvent; Node.mu; that of an interest.Set, which is held around calls of the
+// bus and of adapter.Rooms; outbox.mu, which is held around Bus.Publish;
+// pending.mu. The others are held alone. No lock but namespace.gate is held while
+// a namespace handles a message.
 
 var (
 	_ adapter.Factory = (*Node)(nil)

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"encoding/binary"
+	"sync/atomic"
 	"time"
 
 	"github.com/tinylib/msgp/msgp"
@@ -137,12 +138,15 @@ func (a logged) Publish(m *adapter.Message) error {
 	if err := checkOp(m); err != nil {
 		return err
 	}
-	var failed error
-	err := a.node.keeps.InTurn(len(m.Data), func() { failed = a.namespace.Publish(m) })
-	if err != nil {
-		return err
+	var sent atomic.Pointer[error] // its turn may come later
+	err := a.node.keeps.InTurn(len(m.Data), func() {
+		err := a.namespace.Publish(m)
+		sent.Store(&err)
+	})
+	if p := sent.Load(); p != nil {
+		return *p
 	}
-	return failed
+	return err
 }
 
 // Request implements [adapter.Adapter], behind what was appended before.

@@ -44,7 +44,8 @@ type Options struct {
 	// AdvertiseAddr is the node's public address, for clients and operators:
 	// Member.Addr on all nodes.
 	AdvertiseAddr string
-	// Logger: default silent.
+	// Logger: each line has the key "node" with this node's name, and those that
+	// are about another node the key "peer". Default silent.
 	Logger *slog.Logger
 
 	// ClusterAddr is where this node listens for peers, host:port. Default

@@ -50,7 +50,9 @@ type Options struct {
 	// AdvertiseAddr is the node's public address, for clients and operators:
 	// Member.Addr on all nodes.
 	AdvertiseAddr string
-	// Logger also gets what the embedded server logs. Default: silent.
+	// Logger also gets what the embedded server logs. Each line has the key "node"
+	// with this node's name, and those that are about another node the key "peer".
+	// Default: silent.
 	Logger *slog.Logger
 
 	// ClusterAddr is where the embedded server listens for peers, host:port.

@@ -86,7 +86,8 @@ type Options struct {
 	// AdvertiseAddr is the node's public address, for clients and operators:
 	// Member.Addr on all Go nodes.
 	AdvertiseAddr string
-	// Logger: default silent.
+	// Logger: each line has the key "node" with this node's name, and those that
+	// are about another node the key "peer". Default silent.
 	Logger *slog.Logger
 
 	// HeartbeatInterval and HeartbeatTimeout, of Go nodes, are explained in

@@ -19,12 +19,6 @@ import (
 
 // Cluster is this node's place in the cluster: what a server takes as its
 // adapter. All methods may be called concurrently.
-//
-// Locks, in the order in which they are taken: the membership's while it calls
-// watchers; announcers.mu; interest.Set's, which is held around calls of routes
-// and of [adapter.Rooms]; routes.mu, which is held while the link takes a change
-// of subscriptions; mu. No lock of this package is held while a namespace
-// handles a message.
 type Cluster struct {
 	// immutable after Start
 	o        Options
@@ -47,6 +41,12 @@ type Cluster struct {
 	mu     sync.Mutex
 	spaces map[*space]struct{}
 }
+
+// Locks, in the order in which they are taken: the membership's while it calls
+// watchers; announcers.mu; interest.Set's, which is held around calls of routes
+// and of adapter.Rooms; routes.mu, which is held while the link takes a change of
+// subscriptions; Cluster.mu. No lock of this package is held while a namespace
+// handles a message.
 
 var (
 	_ adapter.Factory = (*Cluster)(nil)

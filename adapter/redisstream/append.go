@@ -56,6 +56,19 @@ func appendArgs(o *Options, batch []write) []string {
 	return args
 }
 
+// fieldSeq is a field of the entries of Go nodes: the number that its sender
+// gave the entry. Node.js ignores it.
+const fieldSeq = "seq"
+
+// number reads the number of an entry; without one, of Node.js, it is 0.
+func number(seq string) uint64 {
+	n, err := strconv.ParseUint(seq, 36, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
 // numberKey is where the number of a node's newest entry is kept: in a Redis
 // Cluster, where the stream is.
 func numberKey(stream, uid string) string {

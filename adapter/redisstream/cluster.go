@@ -19,10 +19,6 @@ import (
 
 // Cluster is this node's place in the cluster: what a server takes as its
 // adapter. All methods may be called concurrently.
-//
-// Locks, in the order in which they are taken: opening; stream.deliver, which is
-// held while a namespace is handed something; mu; writer.mu; pending.mu,
-// history.mu and reader.mu, each alone.
 type Cluster struct {
 	// immutable
 	o       Options
@@ -48,6 +44,11 @@ type Cluster struct {
 
 	closing sync.Once
 }
+
+// Locks, in the order in which they are taken: Cluster.opening; stream.deliver,
+// which is held while a namespace is handed something; Cluster.mu; writer.mu;
+// then, each as the last, reader.mu and those inside of unkept.Queue,
+// replay.History and askonce.Question.
 
 var (
 	_ adapter.Factory = (*Cluster)(nil)
@@ -102,7 +103,8 @@ func (c *Cluster) Name() string { return c.id.Name }
 func (c *Cluster) Tag() string { return c.id.Tag() }
 
 // Ready implements [adapter.Health]: nil while the node hears itself over
-// Redis's channels, reads its streams, and its tag is its own.
+// Redis's channels, reads its streams and writes to them (a server can be there
+// and refuse that: out of memory, a replica), and its tag is its own.
 func (c *Cluster) Ready() error {
 	c.mu.RLock()
 	closed, streams := c.closed, make([]*stream, 0, len(c.streams))
@@ -119,6 +121,9 @@ func (c *Cluster) Ready() error {
 	for _, s := range streams {
 		if err := s.read.ready(); err != nil {
 			return fmt.Errorf("socketeer: stream %q cannot be read: %w", s.name, err)
+		}
+		if err := s.write.ready(); err != nil {
+			return fmt.Errorf("socketeer: stream %q cannot be written to: %w", s.name, err)
 		}
 	}
 	return c.node.Conflict()
@@ -188,6 +193,15 @@ func (c *Cluster) troubled(what string, err error) {
 	if now-last > int64(pace) && c.trouble.CompareAndSwap(last, now) {
 		c.log.Warn(what+": trying again", "err", err)
 	}
+}
+
+// ignored counts what is malformed, and logs the first: where it is, a channel
+// or the id of an entry, is named.
+func (c *Cluster) ignored(what, name string, err error) {
+	c.count.malformed.Add(1)
+	c.malformed.Do(func() {
+		c.log.Warn("a message is malformed and ignored; so will others be", what, name, "err", err)
+	})
 }
 
 // gone reports whether the node of an incarnation is known not to run any more.

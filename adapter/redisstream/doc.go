@@ -12,16 +12,17 @@
 // # How it travels
 //
 // Broadcasts, joins, leaves and disconnects are entries of a stream that every
-// node reads on a connection of its own, in one order for all. Questions (acknowledgements,
-// FetchSockets, server-side events) and their answers go through channels. A
-// question of a Go node names the last entry that its node has written; Go
-// nodes read up to there before they answer.
+// node reads on a connection of its own, in one order for all. Questions
+// (acknowledgements, FetchSockets, server-side events) and their answers go
+// through channels. A question of a Go node names the last entry that its node
+// has written; Go nodes read up to there before they answer.
 //
 // Reading goes on after every outage where it ended. Writing is repeated until
 // Redis answers, and a script sees to it that nothing is written twice. So an
 // outage of Redis or of the network loses nothing, unless it lasts longer than
-// PublishTimeout or fills BacklogBytes: that is dropped and counted. Node.js peers do not confirm joins, leaves and
-// disconnects; for Go nodes the calls return when these have been done.
+// PublishTimeout or fills BacklogBytes: that is dropped and counted. Node.js
+// peers do not confirm joins, leaves and disconnects; for Go nodes the calls
+// return when these have been done.
 //
 // # What is kept
 //

@@ -43,7 +43,8 @@ type Options struct {
 	// AdvertiseAddr is the node's public address, for clients and operators:
 	// Member.Addr on all nodes.
 	AdvertiseAddr string
-	// Logger: default silent.
+	// Logger: each line has the key "node" with this node's name, and those that
+	// are about another node the key "peer". Default silent.
 	Logger *slog.Logger
 
 	// StreamName is the key of the stream. Default "socket.io".
@@ -83,7 +84,9 @@ type Options struct {
 	// HistoryBytes bounds what each namespace keeps in memory of what was read,
 	// for clients that come back. Others need Redis. Default 16 MiB.
 	HistoryBytes int
-	// BacklogBytes bounds what waits for Redis. Default 64 MiB.
+	// BacklogBytes bounds what waits for Redis. When there is more, what has
+	// waited for longer than KeepTimeout does not reach the other nodes any more;
+	// if that does not help, what is new is refused. Default 64 MiB.
 	BacklogBytes int
 	// ProbeInterval is how long a silence of the channels may last before the
 	// node checks whether it hears itself. Default 5 s.

@@ -20,7 +20,7 @@ type Stats struct {
 
 	ReadErrors uint64 // failed reads; they are repeated
 	Malformed  uint64 // entries and messages that cannot be decoded
-	Overtaken  uint64 // requests carried out before what was sent before them
+	Overtaken  uint64 // requests sent or carried out before what was sent before them
 	Repeated   uint64 // entries that came again, after Redis had lost them, and were ignored
 
 	Requests uint64 // asked of other nodes
@@ -35,7 +35,7 @@ type Stats struct {
 // Drops counts what was to go through the stream and did not reach other nodes,
 // and requests whose answers were not complete for want of room, by reason.
 type Drops struct {
-	Backlog uint64 // too much was waiting
+	Backlog uint64 // too much was waiting; what goes past the stream, too, waits for what was sent before it
 	Late    uint64 // waited for Redis for longer than PublishTimeout
 	Lost    uint64 // the same, and was sent without an answer: perhaps written
 	Refused uint64 // the same, and Redis answered with errors

@@ -30,11 +30,12 @@ type stream struct {
 	read  reader
 
 	// deliver is held while something of the stream is handed to a namespace,
-	// so that it all is in one order. It guards afters.
-	deliver sync.Mutex
-	afters  []*afterwards
-	pending *unkept.Queue[*appended]  // of the messages to be kept; deliver guards what it says
-	end     *askonce.Question[offset] // the id of the newest entry
+	// so that it all is in one order. It guards afters and their size.
+	deliver    sync.Mutex
+	afters     []*afterwards
+	afterBytes int
+	pending    *unkept.Queue[*appended]  // of the messages to be kept; deliver guards what it says
+	end        *askonce.Question[offset] // the id of the newest entry
 
 	ctx     context.Context //nolint:containedctx // ends with the stream
 	cancel  context.CancelFunc
@@ -111,10 +112,7 @@ func (s *stream) entry(id offset, e rueidis.XRangeEntry) {
 	}
 	m, err := nodewire.DecodeStreamEntry(f)
 	if err != nil {
-		s.count.malformed.Add(1)
-		s.c.malformed.Do(func() {
-			s.log.Warn("an entry of the stream is malformed and ignored; so will others be", "id", e.ID, "err", err)
-		})
+		s.c.ignored("id", e.ID, err)
 		return
 	}
 	ns.receive(m, id, e.ID)

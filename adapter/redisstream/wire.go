@@ -40,7 +40,7 @@ func (w wire) Publish(m *nodewire.Message) error {
 		}
 		return ns.stream.write.push(write{fields: fields}, nil)
 	}
-	return ns.stream.write.fence(func(last string) error {
+	return ns.stream.write.fence(sizeOf(m), func(last string) error {
 		if m.RequestID != "" && last != "" {
 			marked := *m
 			marked.RequestID += afterMark + last
@@ -48,6 +48,20 @@ func (w wire) Publish(m *nodewire.Message) error {
 		}
 		return w.publish(w.c.channel(m.NSP), m)
 	})
+}
+
+// sizeOf is about how much memory a question takes.
+func sizeOf(m *nodewire.Message) int {
+	n := len(m.Data)
+	for _, b := range m.Attachments {
+		n += len(b)
+	}
+	for _, names := range [][]string{m.Target.Rooms, m.Target.Except} {
+		for _, name := range names {
+			n += len(name) + 16
+		}
+	}
+	return n
 }
 
 // Respond implements [nodepeers.Wire].
@@ -151,16 +165,13 @@ func (c *Cluster) unsubscribe(nsp string) {
 func (c *Cluster) receive(m redislink.Message) {
 	if m.Channel == c.membersChannel() || m.Channel == c.memberChannel(c.id.Incarnation) {
 		if err := c.node.ReceiveAnnouncement(m.Data); err != nil {
-			c.count.malformed.Add(1)
+			c.ignored("channel", m.Channel, err)
 		}
 		return
 	}
 	d, err := nodewire.DecodeEnvelope(m.Data)
 	if err != nil {
-		c.count.malformed.Add(1)
-		c.malformed.Do(func() {
-			c.log.Warn("a message is malformed and ignored; so will others be", "channel", m.Channel, "err", err)
-		})
+		c.ignored("channel", m.Channel, err)
 		return
 	}
 	ns := c.lookup(d.NSP)
@@ -178,7 +189,7 @@ func (c *Cluster) receive(m redislink.Message) {
 		ns.peers.Receive(d)
 		return
 	}
-	ns.stream.when(after, marked, func() { ns.peers.Receive(d) })
+	ns.stream.when(after, marked, len(m.Data), func() { ns.peers.Receive(d) })
 }
 
 // announcer carries the announcements of Go nodes.

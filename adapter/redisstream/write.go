@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strconv"
 	"sync"
 	"time"
 
@@ -20,19 +19,6 @@ const (
 
 // itemOverhead is what an entry that waits costs besides its bytes.
 const itemOverhead = 256
-
-// fieldSeq is a field of the entries of Go nodes: the number that its sender
-// gave the entry. Node.js ignores it.
-const fieldSeq = "seq"
-
-// number reads the number of an entry; without one, of Node.js, it is 0.
-func number(seq string) uint64 {
-	n, err := strconv.ParseUint(seq, 36, 64)
-	if err != nil {
-		return 0
-	}
-	return n
-}
 
 var (
 	errBacklog = errors.New("socketeer: redis takes messages slower than they come")
@@ -51,12 +37,16 @@ type writer struct {
 
 	mu     sync.Mutex // guards the rest
 	items  []write
-	bytes  int
+	fences []fence
+	bytes  int    // of both
+	open   int    // items that are no markers, those being written included
 	seq    uint64 // of the newest item
 	full   bool   // overflowing; logged once until it has drained
-	busy   bool   // a batch is being written
 	last   string // id of the newest entry written
 	closed bool
+
+	failed  error     // why the last write failed
+	refused time.Time // since when Redis answers with errors
 }
 
 // write is an entry to be written.
@@ -65,10 +55,9 @@ type write struct {
 	size   int
 	seq    uint64
 	at     time.Time
-	must   bool              // tried until it succeeds: a marker of a gap
-	fate   fate              // what has become of it so far
-	void   *bool             // guarded by writer.mu: a newer marker makes this one useless
-	fence  func(last string) // instead of an entry: called when all before is written or given up
+	must   bool  // tried until it succeeds, or the writer is closed: a marker of a gap
+	fate   fate  // what has become of it so far
+	void   *bool // guarded by writer.mu: a newer marker makes this one useless
 }
 
 // fate says why an entry is not known to be written.
@@ -92,18 +81,16 @@ func (w *writer) push(it write, noted func(seq uint64)) error {
 	switch {
 	case w.closed:
 		return errClosed
-	case !it.must && w.bytes+it.size > w.s.o.BacklogBytes && w.bytes > 0:
-		w.s.count.backlog.Add(1)
-		if !w.full {
-			w.full = true
-			w.s.log.Warn("redis takes messages slower than they come: they are not sent to other nodes", "backlog", w.s.o.BacklogBytes)
-		}
+	case !it.must && !w.fits(it.size):
 		return errBacklog
 	}
 	w.seq++
 	it.seq, it.at = w.seq, time.Now()
 	w.bytes += it.size
 	w.items = append(w.items, it)
+	if !it.must {
+		w.open++
+	}
 	if noted != nil {
 		noted(it.seq)
 	}
@@ -116,27 +103,42 @@ func (w *writer) push(it write, noted func(seq uint64)) error {
 	return nil
 }
 
-// fence calls f, with the id of the newest entry written, when all that was
-// queued before has been written or given up: at once, if it has.
-func (w *writer) fence(f func(last string) error) error {
-	w.mu.Lock()
-	if w.closed {
-		w.mu.Unlock()
-		return errClosed
+// fits reports whether so much more may wait. What may not is counted. With mu
+// held.
+func (w *writer) fits(size int) bool {
+	limit := w.s.o.BacklogBytes
+	if w.bytes+size > limit {
+		w.makeRoom(limit - limit/8 - size)
 	}
-	if len(w.items) == 0 && !w.busy {
-		last := w.last
-		w.mu.Unlock()
-		return f(last)
+	if w.bytes+size <= limit || w.bytes == 0 {
+		return true
 	}
-	w.bytes += itemOverhead
-	w.items = append(w.items, write{size: itemOverhead, at: time.Now(), fence: func(last string) {
-		if err := f(last); err != nil {
-			w.s.c.troubled("redis does not take messages", err)
+	w.s.count.backlog.Add(1)
+	if !w.full {
+		w.full = true
+		w.s.log.Warn("redis takes messages slower than they come: they are not sent to other nodes", "backlog", w.s.o.BacklogBytes)
+	}
+	return false
+}
+
+// makeRoom drops what has waited for longer than KeepTimeout, the oldest first,
+// until no more than goal bytes are left. The clients of this node have got that
+// without an offset, and go on getting what is new. With mu held.
+func (w *writer) makeRoom(goal int) {
+	old := time.Now().Add(-w.s.o.KeepTimeout)
+	kept, i := w.items[:0], 0
+	for ; i < len(w.items) && w.bytes > goal && w.items[i].at.Before(old); i++ {
+		if it := w.items[i]; it.must {
+			kept = append(kept, it)
+		} else {
+			w.bytes -= it.size
+			w.open--
+			w.s.count.backlog.Add(1)
 		}
-	}})
-	w.mu.Unlock()
-	return nil
+	}
+	kept = append(kept, w.items[i:]...)
+	clear(w.items[len(kept):])
+	w.items = kept
 }
 
 // forget makes a queued marker useless.
@@ -146,7 +148,8 @@ func (w *writer) forget(void *bool) {
 	w.mu.Unlock()
 }
 
-// take returns what is to be written next, and what has waited too long.
+// take returns what is to be written next, up to a fence, and what has waited
+// too long.
 func (w *writer) take() (batch, late []write, closed bool) {
 	expired := time.Now().Add(-w.s.o.PublishTimeout)
 	w.mu.Lock()
@@ -154,16 +157,14 @@ func (w *writer) take() (batch, late []write, closed bool) {
 	n, bytes := 0, 0
 	for n < len(w.items) && len(batch) < batchItems && bytes < batchBytes {
 		it := w.items[n]
+		if len(w.fences) > 0 && it.seq > w.fences[0].after {
+			break
+		}
 		n++
 		w.bytes -= it.size
 		switch {
-		case it.fence != nil:
-			batch = append(batch, it)
-			clear(w.items[:n])
-			w.items, w.busy = w.items[n:], true
-			return batch, late, w.closed
 		case it.void != nil && *it.void:
-		case !it.must && it.at.Before(expired):
+		case (w.closed || !it.must) && it.at.Before(expired):
 			late = append(late, it)
 		default:
 			bytes += it.size
@@ -175,24 +176,42 @@ func (w *writer) take() (batch, late []write, closed bool) {
 	if len(w.items) == 0 {
 		w.items, w.full = nil, false
 	}
-	w.busy = len(batch) > 0
+	w.open -= messages(late)
 	return batch, late, w.closed
 }
 
-// run writes until the writer is closed and nothing waits, or ctx ends.
+// messages counts what is no marker.
+func messages(list []write) (n int) {
+	for _, it := range list {
+		if !it.must {
+			n++
+		}
+	}
+	return n
+}
+
+// run writes until the writer is closed and nothing waits, or ctx ends. After a
+// failure it goes on trying, with nothing if nothing waits: so [Cluster.Ready]
+// knows when Redis takes writes again.
 func (w *writer) run(ctx context.Context) {
+	defer w.leave()
 	pause := minPause
 	for {
+		w.release()
 		batch, late, closed := w.take()
 		w.giveUp(late)
 		if len(batch) == 0 {
-			if len(late) > 0 {
+			switch {
+			case len(late) > 0:
+				continue
+			case closed:
+				return
+			case w.ready() == nil:
+				if !w.wait(ctx) {
+					return
+				}
 				continue
 			}
-			if closed || !w.wait(ctx) {
-				return
-			}
-			continue
 		}
 		err := w.write(ctx, batch)
 		switch {
@@ -210,9 +229,23 @@ func (w *writer) run(ctx context.Context) {
 	}
 }
 
-// giveUp counts what has waited too long.
+// leave counts what will not be written any more.
+func (w *writer) leave() {
+	w.mu.Lock()
+	w.closed = true
+	left := w.items
+	w.items, w.open = nil, 0
+	w.mu.Unlock()
+	w.giveUp(left)
+	w.release()
+}
+
+// giveUp counts messages that have waited too long.
 func (w *writer) giveUp(late []write) {
 	for _, it := range late {
+		if it.must {
+			continue
+		}
 		switch it.fate {
 		case untried:
 			w.s.count.late.Add(1)
@@ -234,36 +267,26 @@ func (w *writer) wait(ctx context.Context) bool {
 }
 
 // write writes a batch. If that fails it goes back to the front: it is not
-// known what of it has been written, and the next time tells.
+// known what of it has been written, and the next time tells. An empty one only
+// finds out whether Redis takes writes.
 func (w *writer) write(ctx context.Context, batch []write) error {
 	ask, cancel := context.WithTimeout(ctx, min(maxAttempt, w.s.o.PublishTimeout))
 	defer cancel()
-	entries := batch
-	fence := batch[len(batch)-1].fence
-	if fence != nil {
-		entries = batch[:len(batch)-1]
-	}
-	last := ""
-	var err error
-	if len(entries) > 0 {
-		keys := []string{w.s.name, numberKey(w.s.name, w.s.c.uid)}
-		last, err = appendScript.Exec(ask, w.s.redis, keys, appendArgs(w.s.o, entries)).ToString()
-	}
+	keys := []string{w.s.name, numberKey(w.s.name, w.s.c.uid)}
+	last, err := appendScript.Exec(ask, w.s.redis, keys, appendArgs(w.s.o, batch)).ToString()
 	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.failed = err
 	if err != nil {
 		w.putBack(batch, err)
-		w.mu.Unlock()
 		return err
 	}
+	w.refused = time.Time{}
 	if last != "" {
 		w.last = last
 	}
-	last = w.last
-	w.mu.Unlock()
-	w.s.count.written.Add(uint64(len(entries)))
-	if fence != nil {
-		fence(last)
-	}
+	w.open -= messages(batch)
+	w.s.count.written.Add(uint64(len(batch)))
 	return nil
 }
 
@@ -273,11 +296,24 @@ func (w *writer) putBack(batch []write, err error) {
 	if _, ok := rueidis.IsRedisErr(err); ok {
 		what = refused
 	}
+	switch {
+	case what == unsure:
+		w.refused = time.Time{}
+	case w.refused.IsZero():
+		w.refused = time.Now()
+	}
 	for i := range batch {
 		batch[i].fate = max(batch[i].fate, what)
 		w.bytes += batch[i].size
 	}
 	w.items = append(batch, w.items...)
+}
+
+// ready returns why nothing can be written, or nil.
+func (w *writer) ready() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.failed
 }
 
 // close lets run end when nothing waits any more.

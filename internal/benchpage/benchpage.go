@@ -9,6 +9,7 @@ import (
 	"html/template"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -42,10 +43,8 @@ func WriteHTML(w io.Writer, runs []Run) error {
 	if len(runs) == 0 {
 		return fmt.Errorf("socketeer: a page needs a run to show")
 	}
-	for _, run := range runs {
-		if run.Report == nil {
-			return fmt.Errorf("socketeer: run %q has no report", run.Name)
-		}
+	if err := whole(runs); err != nil {
+		return err
 	}
 	if err := page.Execute(w, newView(runs)); err != nil {
 		return fmt.Errorf("socketeer: writing the page: %w", err)
@@ -57,14 +56,24 @@ func WriteHTML(w io.Writer, runs []Run) error {
 type view struct {
 	Title    string
 	Subtitle string
+	Command  string // that made all runs
 	Compared bool
+	Notes    []string // of a sheet, as are its curves and tables
+	Curves   []*chart
+	Tables   []Table
 	Runs     []runView
 	Tiles    []tile     // of the only run
 	Bars     []barChart // of several
 	Charts   []*chart   // over time
+	Got      *chart     // by clients that were away
 	Summary  []summaryRow
 	Colours  [colours]struct{}
 	Delays   []delay
+}
+
+// Commanded reports whether there is a command to show.
+func (v *view) Commanded() bool {
+	return v.Command != "" || slices.ContainsFunc(v.Runs, func(r runView) bool { return r.Command != "" })
 }
 
 // runView is a run in the legend, and what is told of it apart.
@@ -99,6 +108,9 @@ func newView(runs []Run) *view {
 	for i, run := range runs {
 		v.Runs = append(v.Runs, newRunView(i, run))
 	}
+	if len(runs) == 0 {
+		return v
+	}
 	v.Title = clean(runs[0].Report.Rows()[0].Value)
 	v.Subtitle = strings.Join(nonEmpty(v.Runs[0].Started, v.Runs[0].Machine), " · ")
 	if v.Compared {
@@ -108,6 +120,7 @@ func newView(runs []Run) *view {
 		v.Tiles = tiles(runs[0].Report)
 	}
 	v.Charts = charts(runs, v.Runs)
+	v.Got = got(runs, v.Runs)
 	v.Delays = delays(runs, v.Runs)
 	v.Summary = summary(runs)
 	return v
@@ -133,14 +146,12 @@ func newRunView(i int, run Run) runView {
 		Index:   i % colours,
 		Name:    clean(run.Name),
 		Command: clean(run.Command),
+		Started: date(run.Started),
 		Machine: clean(run.Machine.String()),
 		Notes:   notes(run.Report),
 	}
 	if v.Name == "" {
 		v.Name = clean(strings.Join(run.Report.Addrs, ", "))
-	}
-	if !run.Started.IsZero() {
-		v.Started = run.Started.Format("2 January 2006, 15:04 MST")
 	}
 	v.Course = stepsOf(run.Report)
 	return v
@@ -156,16 +167,25 @@ type column struct {
 func stepsOf(r *loadgen.Report) steps {
 	title := "Second by second"
 	columns := []column{{"second", func(s loadgen.Second) float64 { return s.At }}}
-	if r.Storm != nil {
+	switch {
+	case r.Storm != nil:
 		title = "Step by step"
 		columns = append(columns,
 			column{"back", func(s loadgen.Second) float64 { return float64(s.Back) }},
 			column{"returns/s", func(s loadgen.Second) float64 { return s.PerSecond }})
-	} else {
+	case r.Load == nil:
+		title = "Step by step"
+		columns = append(columns,
+			column{"connections", func(s loadgen.Second) float64 { return float64(s.Conns) }},
+			column{"accepted/s", func(s loadgen.Second) float64 { return s.PerSecond }})
+	default:
 		columns = append(columns,
 			column{"messages/s", func(s loadgen.Second) float64 { return s.PerSecond }},
 			column{"p50, ms", positive(func(s loadgen.Second) float64 { return s.P50 })},
 			column{"p99, ms", positive(func(s loadgen.Second) float64 { return s.P99 })})
+		if len(withAway(r)) > 0 {
+			columns = append(columns, column{"away", func(s loadgen.Second) float64 { return float64(s.Away) }})
+		}
 	}
 	columns = append(columns,
 		column{"server, cores", positive(func(s loadgen.Second) float64 { return s.ServerCores })},
@@ -175,7 +195,7 @@ func stepsOf(r *loadgen.Report) steps {
 	for _, c := range columns {
 		t.Columns = append(t.Columns, c.name)
 	}
-	for _, s := range ofEither(r) {
+	for _, s := range ofAny(r) {
 		var row []string
 		for _, c := range columns {
 			text := ""

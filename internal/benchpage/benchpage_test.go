@@ -2,6 +2,7 @@ package benchpage_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -55,9 +56,14 @@ func read(t *testing.T, runs ...benchpage.Run) (elements []element, text string)
 	if err := benchpage.WriteHTML(&b, runs); err != nil {
 		t.Fatal(err)
 	}
+	return parse(t, &b)
+}
+
+func parse(t *testing.T, page io.Reader) (elements []element, text string) {
+	t.Helper()
 	var all strings.Builder
 	var open []int
-	for d := xml.NewDecoder(&b); ; {
+	for d := xml.NewDecoder(page); ; {
 		token, err := d.Token()
 		if errors.Is(err, io.EOF) {
 			return elements, all.String()
@@ -145,6 +151,11 @@ func TestOneRun(t *testing.T) {
 // The page is all there is: nothing is loaded, nothing runs.
 func TestSelfContained(t *testing.T) {
 	elements, text := read(t, benchpage.Run{Report: paced(3, 1)})
+	selfContained(t, elements, text)
+}
+
+func selfContained(t *testing.T, elements []element, text string) {
+	t.Helper()
 	for _, e := range elements {
 		if e.name == "script" || e.name == "link" || e.name == "img" {
 			t.Errorf("a %s", e.name)
@@ -171,6 +182,9 @@ func TestComparison(t *testing.T) {
 	elements, text := read(t,
 		benchpage.Run{Name: "ours", Machine: machine, Report: paced(20, 4)},
 		benchpage.Run{Name: odd, Command: odd, Machine: machine, Report: other})
+	if titles := texts(elements, "h2"); titles[len(titles)-1] != "Commands and machines" {
+		t.Errorf("chapters %q", titles)
+	}
 	contains(t, text, "2 runs compared", `<b>"x"</b> & `+"\ufffd\ufffd", "20,000/s asked for", "saturated with 3 in flight", "106")
 	want := []string{
 		"throughput", "latency p50", "latency p99", "server CPU per message", "memory per connection", "connections accepted",
@@ -323,16 +337,16 @@ func TestStorms(t *testing.T) {
 		"storms": {storm(12), []string{
 			"all back after", "time to return p50", "time to return p99", "server CPU per return", "peak memory", "memory per connection", "connections accepted",
 			"Connections back", "Returns", "CPU of the servers", "CPU of the generator", "Memory of the servers", "By percentile",
-		}, []string{"Side by side", "Course", "Time to return", "Summary", "Commands and machines"}},
+		}, []string{"Side by side", "Course", "Time to return", "Summary"}},
 		"a load": {paced(4, 2), []string{
 			"memory per connection", "connections accepted",
 			"Connections back", "Returns", "Throughput", "Latency, p50", "Latency, p99", "CPU of the servers", "CPU of the generator", "Memory of the servers",
 			"By percentile", "By percentile",
-		}, []string{"Side by side", "Course", "Latency", "Time to return", "Summary", "Commands and machines"}},
+		}, []string{"Side by side", "Course", "Latency", "Time to return", "Summary"}},
 		"one in which nobody came back": {&loadgen.Report{Mode: loadgen.Storm, Storm: &loadgen.Reconnection{Conns: 5}}, []string{
 			"connections accepted",
 			"Connections back", "Returns", "CPU of the servers", "CPU of the generator", "Memory of the servers", "By percentile",
-		}, []string{"Side by side", "Course", "Time to return", "Summary", "Commands and machines"}},
+		}, []string{"Side by side", "Course", "Time to return", "Summary"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			elements, _ := read(t, benchpage.Run{Name: "one", Report: storm(16)}, benchpage.Run{Name: "other", Report: c.other})
@@ -344,6 +358,133 @@ func TestStorms(t *testing.T) {
 			}
 			placed(t, elements)
 		})
+	}
+}
+
+// dropped is the report of a run of n seconds in which clients were cut.
+func dropped(n int) *loadgen.Report {
+	r := paced(n, 0)
+	r.Mode = loadgen.Drops
+	for i := range r.Load.Series {
+		r.Load.Series[i].Away = 250 + i
+	}
+	r.Drops = &loadgen.Delivery{
+		Clients: 1980, Messages: 120, Expected: 237_600, Delivered: 206_000, Percent: 86.7, Min: 96, Cuts: 8000, Returned: 7990,
+		Histogram: []loadgen.GotRange{{From: 96, To: 101, Clients: 480}, {From: 102, To: 107, Clients: 1500}},
+		Return:    loadgen.Latency{Mean: 2003, P50: 2001, P90: 2004, P99: 2011, P999: 2020, Max: 2031},
+	}
+	return r
+}
+
+// replaced is the report of a run of n seconds in which servers were replaced.
+func replaced(n int) *loadgen.Report {
+	r := paced(n, 0)
+	r.Mode = loadgen.Deploy
+	for i := range r.Load.Series {
+		r.Load.Series[i].Away = 7 * i
+	}
+	r.Deploy = &loadgen.Deployment{
+		Servers: 3, Replaced: 3, Expected: 240_000, Delivered: 237_700, Percent: 99.04, Worst: 93.25, Fallen: 2000, Returned: 2000, Back: r.Conns,
+		Histogram: []loadgen.GotRange{{From: 112, To: 112, Clients: 20}, {From: 115, To: 115, Clients: 700}, {From: 120, To: 120, Clients: 1280}},
+		Gap:       loadgen.Latency{Mean: 1010, P50: 1003, P90: 1390, P99: 1489, P999: 1501, Max: 1507},
+		Reconnect: loadgen.Latency{Mean: 2, P50: 1.64, P90: 3.2, P99: 7.77, P999: 9, Max: 11},
+	}
+	return r
+}
+
+// What comes of taking clients or servers away is drawn, and not only written.
+func TestDelivered(t *testing.T) {
+	for name, c := range map[string]struct {
+		report *loadgen.Report
+		tiles  []string
+		titles []string
+		blocks int
+		hint   string
+	}{
+		"drops": {
+			dropped(8), []string{"delivered 86.7 %", "worst client got 80.0 %", "gap p50 2,001 ms", "gap p99 2,011 ms"},
+			[]string{"Course", "Delivered", "Latency", "Gap, from the loss of a connection until the client is back", "Summary"},
+			2, "102 to 107 messages: 1,500 clients",
+		},
+		"deploy": {
+			replaced(8), []string{
+				"delivered 99.0 %", "worst client got 93.2 %", "gap p50 1,003 ms", "gap p99 1,489 ms",
+				"time to reconnect p50 1.64 ms", "time to reconnect p99 7.77 ms",
+			},
+			[]string{
+				"Course", "Delivered", "Latency", "Gap, from the loss of a connection until the client is back",
+				"Time to reconnect, of the attempt that succeeded", "Summary",
+			},
+			3, "112 to 112 messages: 20 clients",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			elements, text := read(t, benchpage.Run{Report: c.report})
+			placed(t, elements)
+			contains(t, text, "away", c.hint)
+			names, values, units := texts(elements, "dt"), texts(elements, "dd"), texts(elements, "small")
+			var tiles []string
+			for i := range names {
+				tiles = append(tiles, names[i]+" "+values[i]+" "+units[i])
+			}
+			for _, want := range c.tiles {
+				if !slices.Contains(tiles, want) {
+					t.Errorf("no %q in %q", want, tiles)
+				}
+			}
+			if got := texts(elements, "h2"); !slices.Equal(got, c.titles) {
+				t.Errorf("chapters %q, want %q", got, c.titles)
+			}
+			figures := texts(elements, "figcaption")
+			for _, want := range []string{"Clients away", "Messages that each client got", "CPU", "Memory of the servers"} {
+				if !slices.Contains(figures, want) {
+					t.Errorf("no %q in %q", want, figures)
+				}
+			}
+			if got := count(elements, "rect", "block"); got != c.blocks {
+				t.Errorf("%d columns", got)
+			}
+			elements, text = read(t, benchpage.Run{Name: "one", Report: c.report}, benchpage.Run{Name: "other", Report: c.report})
+			placed(t, elements)
+			contains(t, text, "other, "+c.hint)
+			if got := count(elements, "rect", "block c1"); got != c.blocks {
+				t.Errorf("%d columns of the second run", got)
+			}
+			if !slices.Contains(texts(elements, "figcaption"), "worst client got") {
+				t.Error("the worst clients are not compared")
+			}
+		})
+	}
+	if _, text := read(t, benchpage.Run{Report: paced(4, 1)}); strings.Contains(text, "Clients away") || strings.Contains(text, "each client got") {
+		t.Error("clients away where nobody was")
+	}
+}
+
+// idle is the report of connections that came in within a second, and did
+// nothing for the rest of n tenths of one.
+func idle(n int) *loadgen.Report {
+	r := paced(0, 0)
+	r.Mode, r.Load = loadgen.Idle, nil
+	for i := range n {
+		s := loadgen.Second{At: 0.1 * float64(i+1), Conns: min(2000, 200*(i+1)), ServerCores: 0.2, ServerKiB: 20 << 10, GeneratorCores: 0.1}
+		if i < 10 {
+			s.PerSecond = 2000
+		}
+		r.Series = append(r.Series, s)
+	}
+	return r
+}
+
+func TestIdleCourse(t *testing.T) {
+	elements, text := read(t, benchpage.Run{Report: idle(30)})
+	placed(t, elements)
+	contains(t, text, "Step by step", "accepted/s", "1,600", "2.50 s: 2,000 connections", "in idle from when the first was opened")
+	want := []string{"Connections", "Accepted", "CPU", "Memory of the servers"}
+	if got := texts(elements, "figcaption"); !slices.Equal(got, want) {
+		t.Errorf("charts %q, want %q", got, want)
+	}
+	if got := count(elements, "rect", "shade"); got != 0 {
+		t.Errorf("%d charts with a warm-up", got)
 	}
 }
 
@@ -433,8 +574,38 @@ func FuzzWriteHTML(f *testing.F) {
 		cut := storm(3)
 		cut.Storm.Series[1] = loadgen.Second{At: a, PerSecond: b, Back: int(n), ServerCores: c, ServerKiB: int64(n)}
 		cut.Storm.Back, cut.Storm.Seconds, cut.Storm.Return = int(n), a, l.Latency
+		away := replaced(3)
+		away.Load.Series[1].Away = int(n)
+		away.Deploy.Percent, away.Deploy.Worst, away.Deploy.Gap, away.Deploy.Reconnect = a, b, l.Latency, l.Latency
+		away.Deploy.Histogram = append(away.Deploy.Histogram, loadgen.GotRange{From: int(n), To: int(n >> 1), Clients: int(n)}, loadgen.GotRange{From: int(n >> 40), To: int(n >> 33), Clients: int(n >> 20)})
+		still := idle(3)
+		still.Series[1] = loadgen.Second{At: a, PerSecond: b, Conns: int(n)}
 		run := benchpage.Run{Name: name, Command: command, Machine: benchpage.Machine{Cores: int(n), CPU: name, Kernel: command}, Report: r}
-		for _, runs := range [][]benchpage.Run{{run}, {run, {Report: paced(2, 0)}, run}, {{Report: cut}}, {{Report: cut}, run}} {
+		for _, runs := range [][]benchpage.Run{{run}, {run, {Report: paced(2, 0)}, run}, {{Report: cut}}, {{Report: cut}, run}, {{Report: away}}, {{Report: still}}, {{Report: still}, {Report: away}}} {
+			elements, _ := read(t, runs...)
+			placed(t, elements)
+			if count(elements, "script", "") > 0 {
+				t.Error("a script")
+			}
+		}
+	})
+}
+
+// FuzzReport shows reports that were read from files.
+func FuzzReport(f *testing.F) {
+	for _, r := range []*loadgen.Report{paced(3, 1), storm(3), dropped(3), replaced(3), idle(3), {}} {
+		b, err := json.Marshal(r)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var r loadgen.Report
+		if json.Unmarshal(b, &r) != nil {
+			return
+		}
+		for _, runs := range [][]benchpage.Run{{{Report: &r}}, {{Report: &r}, {Name: "other", Report: paced(2, 0)}}} {
 			elements, _ := read(t, runs...)
 			placed(t, elements)
 			if count(elements, "script", "") > 0 {

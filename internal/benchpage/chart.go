@@ -8,6 +8,9 @@ import (
 	"github.com/socketeer-io/socketeer/internal/loadgen"
 )
 
+// MaxRuns is how many runs a page can tell apart.
+const MaxRuns = colours
+
 // colours is how many curves have a colour of their own in the page's style.
 const colours = 8
 
@@ -22,11 +25,12 @@ const (
 	bottom      = chartHeight - 26
 )
 
-// chart is a figure with curves over one horizontal axis.
+// chart is a figure with curves, or columns, over one horizontal axis.
 type chart struct {
 	Title, Unit string
 	Compared    bool // the curves are of several runs
 	Curves      []curve
+	Blocks      []block
 	X, Y        []tick
 	Warmup      string // width of the part that is not measured
 	Labelled    bool   // each point's value is written above it
@@ -41,14 +45,17 @@ type curve struct {
 	Marked bool // each point is to be seen
 }
 
-// dot is a point of a curve, with what it says when pointed at.
-type dot struct{ X, Y, Text string }
+// dot is a point of a curve, with its value and what it says when pointed at.
+type dot struct{ X, Y, Value, Text string }
 
 // tick is a place on an axis.
 type tick struct{ At, Text string }
 
 // point is a value of a curve before it is drawn.
-type point struct{ x, y float64 }
+type point struct {
+	x, y  float64
+	label string // what its value is of, instead of x; may be missing
+}
 
 // line is a curve before it is drawn.
 type line struct {
@@ -69,19 +76,22 @@ func charts(runs []Run, views []runView) []*chart {
 	p99 := series{"p99", positive(func(s loadgen.Second) float64 { return s.P99 })}
 	server := series{"server", positive(func(s loadgen.Second) float64 { return s.ServerCores })}
 	generator := series{"generator", func(s loadgen.Second) float64 { return s.GeneratorCores }}
+	course("Connections", "connections", ofIdle, series{"connected", func(s loadgen.Second) float64 { return float64(s.Conns) }})
+	course("Accepted", "connections/s", ofIdle, series{"accepted", func(s loadgen.Second) float64 { return s.PerSecond }})
 	course("Connections back", "connections", ofStorm, series{"back", func(s loadgen.Second) float64 { return float64(s.Back) }})
 	course("Returns", "connections/s", ofStorm, series{"returns", func(s loadgen.Second) float64 { return s.PerSecond }})
 	course("Throughput", "messages/s", underLoad, series{"messages", func(s loadgen.Second) float64 { return s.PerSecond }})
+	course("Clients away", "clients", withAway, series{"away", func(s loadgen.Second) float64 { return float64(s.Away) }})
 	if len(runs) == 1 {
 		course("Latency", "ms", underLoad, p50, p99)
-		course("CPU", "cores", ofEither, server, generator)
+		course("CPU", "cores", ofAny, server, generator)
 	} else {
 		course("Latency, p50", "ms", underLoad, p50)
 		course("Latency, p99", "ms", underLoad, p99)
-		course("CPU of the servers", "cores", ofEither, server)
-		course("CPU of the generator", "cores", ofEither, generator)
+		course("CPU of the servers", "cores", ofAny, server)
+		course("CPU of the generator", "cores", ofAny, generator)
 	}
-	course("Memory of the servers", "MiB", ofEither, series{"memory", positive(func(s loadgen.Second) float64 { return float64(s.ServerKiB) / 1024 })})
+	course("Memory of the servers", "MiB", ofAny, series{"memory", positive(func(s loadgen.Second) float64 { return float64(s.ServerKiB) / 1024 })})
 	return list
 }
 
@@ -95,6 +105,22 @@ func underLoad(r *loadgen.Report) []loadgen.Second {
 	return r.Load.Series
 }
 
+// withAway is the course of a run from which clients are taken away.
+func withAway(r *loadgen.Report) []loadgen.Second {
+	if r.Drops == nil && r.Deploy == nil {
+		return nil
+	}
+	return underLoad(r)
+}
+
+// ofIdle is the course of a run without a load, from its first connection on.
+func ofIdle(r *loadgen.Report) []loadgen.Second {
+	if r.Load != nil || r.Storm != nil {
+		return nil
+	}
+	return r.Series
+}
+
 func ofStorm(r *loadgen.Report) []loadgen.Second {
 	if r.Storm == nil {
 		return nil
@@ -102,12 +128,16 @@ func ofStorm(r *loadgen.Report) []loadgen.Second {
 	return r.Storm.Series
 }
 
-// ofEither is the only course that a run has: in a storm there is no load.
-func ofEither(r *loadgen.Report) []loadgen.Second {
-	if r.Storm != nil {
+// ofAny is the only course that a run has: of a load, of a storm, or of
+// connections that do nothing.
+func ofAny(r *loadgen.Report) []loadgen.Second {
+	switch {
+	case r.Storm != nil:
 		return ofStorm(r)
+	case r.Load != nil:
+		return underLoad(r)
 	}
-	return underLoad(r)
+	return ofIdle(r)
 }
 
 // series is what is drawn of each second.
@@ -141,7 +171,7 @@ func overTime(title, unit string, runs []Run, views []runView, from courseOf, of
 			}
 			for _, second := range course {
 				if drawable(second.At) && second.At >= 0 {
-					l.points = append(l.points, point{second.At, s.of(second)})
+					l.points = append(l.points, point{x: second.At, y: s.of(second)})
 					end = max(end, second.At)
 				}
 			}
@@ -204,8 +234,12 @@ func (l line) draw(x, y scale, unit, xUnit string) curve {
 			op = "M"
 		}
 		joined++
-		d := dot{x.place(p.x), y.place(p.y), loadgen.Decimal(p.y) + " " + unit}
-		if xUnit != "" {
+		d := dot{X: x.place(p.x), Y: y.place(p.y), Value: loadgen.Decimal(p.y) + " " + unit}
+		d.Text = d.Value
+		switch {
+		case p.label != "":
+			d.Text = p.label + d.Text
+		case xUnit != "":
 			d.Text = loadgen.Decimal(p.x) + " " + xUnit + ": " + d.Text
 		}
 		path.WriteString(op + d.X + " " + d.Y)
@@ -217,7 +251,7 @@ func (l line) draw(x, y scale, unit, xUnit string) curve {
 }
 
 // warmupOf returns the seconds of warm-up, if all runs of a chart have the same:
-// those at the beginning without a latency. A storm has none.
+// those at the beginning without a latency. Without a load there is none.
 func warmupOf(runs []Run, from courseOf) float64 {
 	common := -1.0
 	for _, run := range runs {
@@ -227,7 +261,7 @@ func warmupOf(runs []Run, from courseOf) float64 {
 		}
 		end := 0.0
 		for _, s := range course {
-			if s.P50 != 0 || s.P99 != 0 || run.Report.Storm != nil {
+			if s.P50 != 0 || s.P99 != 0 || run.Report.Storm != nil || run.Report.Load == nil {
 				break
 			}
 			end = s.At

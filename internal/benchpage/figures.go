@@ -23,6 +23,12 @@ var figures = []figure{
 		}
 		return r.Load.Server.PerMessageMicros, true
 	}},
+	{"delivered", "%", ofDelivery(func(d delivery) (float64, bool) { return d.percent, d.expected > 0 })},
+	{"worst client got", "%", ofDelivery(func(d delivery) (float64, bool) { return d.worst, d.expected > 0 })},
+	{"gap p50", "ms", ofDelivery(func(d delivery) (float64, bool) { return d.gap.P50, d.returned > 0 })},
+	{"gap p99", "ms", ofDelivery(func(d delivery) (float64, bool) { return d.gap.P99, d.returned > 0 })},
+	{"time to reconnect p50", "ms", ofReconnect(func(l loadgen.Latency) float64 { return l.P50 })},
+	{"time to reconnect p99", "ms", ofReconnect(func(l loadgen.Latency) float64 { return l.P99 })},
 	{"all back after", "s", ofReturns(func(s *loadgen.Reconnection) (float64, bool) { return s.Seconds, s.Back >= s.Conns })},
 	{"time to return p50", "ms", ofReturns(func(s *loadgen.Reconnection) (float64, bool) { return s.Return.P50, s.Back > 0 })},
 	{"time to return p99", "ms", ofReturns(func(s *loadgen.Reconnection) (float64, bool) { return s.Return.P99, s.Back > 0 })},
@@ -37,7 +43,7 @@ var figures = []figure{
 		if r.Memory == nil {
 			return 0, false
 		}
-		return r.Memory.PerConnectionKiB, true
+		return r.Memory.PerConnectionKiB, r.Memory.PerConnectionKiB > 0 // else of a server that had served before
 	}},
 	{"connections accepted", "/s", func(r *loadgen.Report) (float64, bool) { return r.Accept.PerSecond, true }},
 }
@@ -48,6 +54,50 @@ func ofLoad(f func(*loadgen.Load) float64) func(*loadgen.Report) (float64, bool)
 			return 0, false
 		}
 		return f(r.Load), true
+	}
+}
+
+// delivery is how clients fared that were away at times.
+type delivery struct {
+	expected       uint64
+	percent, worst float64 // that was delivered, to all and to the worst client
+	returned       int
+	gap            loadgen.Latency // from the loss of a connection until it was back
+}
+
+// deliveryOf returns nothing when nobody was away.
+func deliveryOf(r *loadgen.Report) (d delivery, ok bool) {
+	switch {
+	case r.Drops != nil:
+		d = delivery{expected: r.Drops.Expected, percent: r.Drops.Percent, returned: r.Drops.Returned, gap: r.Drops.Return}
+		d.worst = 100 * float64(r.Drops.Min) / float64(max(1, r.Drops.Messages))
+	case r.Deploy != nil:
+		d = delivery{
+			expected: r.Deploy.Expected, percent: r.Deploy.Percent, worst: r.Deploy.Worst,
+			returned: r.Deploy.Returned, gap: r.Deploy.Gap,
+		}
+	default:
+		return d, false
+	}
+	return d, true
+}
+
+func ofDelivery(f func(delivery) (float64, bool)) func(*loadgen.Report) (float64, bool) {
+	return func(r *loadgen.Report) (float64, bool) {
+		d, ok := deliveryOf(r)
+		if !ok {
+			return 0, false
+		}
+		return f(d)
+	}
+}
+
+func ofReconnect(f func(loadgen.Latency) float64) func(*loadgen.Report) (float64, bool) {
+	return func(r *loadgen.Report) (float64, bool) {
+		if r.Deploy == nil || r.Deploy.Returned <= 0 {
+			return 0, false
+		}
+		return f(r.Deploy.Reconnect), true
 	}
 }
 

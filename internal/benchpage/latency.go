@@ -31,7 +31,7 @@ type delay struct {
 	Latencies   []latencies
 }
 
-// delays are those of messages, and those of clients in a storm.
+// delays are those of messages, and those of clients that were away.
 func delays(runs []Run, views []runView) []delay {
 	var list []delay
 	add := func(title string, of func(r *loadgen.Report) (loadgen.Latency, bool)) {
@@ -55,6 +55,16 @@ func delays(runs []Run, views []runView) []delay {
 		}
 		return r.Storm.Return, true
 	})
+	add("Gap, from the loss of a connection until the client is back", func(r *loadgen.Report) (l loadgen.Latency, ok bool) {
+		d, ok := deliveryOf(r)
+		return d.gap, ok && d.returned > 0
+	})
+	add("Time to reconnect, of the attempt that succeeded", func(r *loadgen.Report) (l loadgen.Latency, ok bool) {
+		if r.Deploy == nil || r.Deploy.Returned <= 0 {
+			return l, false
+		}
+		return r.Deploy.Reconnect, true
+	})
 	return list
 }
 
@@ -73,7 +83,7 @@ func byRank(runs []Run, views []runView, of func(*loadgen.Report) (loadgen.Laten
 		for at, rank := range ranks {
 			v := rank.of(latency)
 			if at > 0 {
-				l.points = append(l.points, point{float64(at), v})
+				l.points = append(l.points, point{x: float64(at), y: v})
 			}
 			row.Values = append(row.Values, decimal(v))
 		}

@@ -36,7 +36,12 @@ type Load struct {
 	Conns      int     `json:"conns"`
 	Room       int     `json:"room"` // members a room
 	Deliveries float64 `json:"deliveries_per_second"`
+	Polling    float64 `json:"polling,omitempty"` // share of the connections on HTTP long-polling
 }
+
+// Sockets returns the TCP connections that a load may have: a client on HTTP
+// long-polling has two.
+func (l Load) Sockets() int { return l.Conns + int(math.Ceil(float64(l.Conns)*l.Polling)) }
 
 // Sends returns the messages a second that clients send.
 func (l Load) Sends() float64 { return l.Deliveries / float64(max(1, l.Room)) }
@@ -53,6 +58,20 @@ type Need struct {
 
 // Cores returns the cores of servers and generator together.
 func (n Need) Cores() float64 { return n.ServerCores + n.GeneratorCores }
+
+// Unmeasured returns what of a measured need is not there, "" when all is.
+// No model can be fitted to such a run, nor checked by it.
+func (n Need) Unmeasured() string {
+	for _, part := range []struct {
+		value float64
+		name  string
+	}{{n.ServerCores, "CPU time of the servers"}, {n.GeneratorCores, "CPU time of the generator"}, {n.MemoryKiB, "memory of the servers"}} {
+		if !(part.value > 0) {
+			return part.name
+		}
+	}
+	return ""
+}
 
 // Run is a load and what it was measured to take.
 type Run struct {
@@ -110,8 +129,8 @@ func Fit(runs []Run) (*Model, error) {
 		return nil, fmt.Errorf("socketeer: a capacity model needs at least %d runs, not %d", terms, len(runs))
 	}
 	for i, r := range runs {
-		if r.ServerCores <= 0 || r.GeneratorCores <= 0 || r.MemoryKiB <= 0 {
-			return nil, fmt.Errorf("socketeer: run %d of a capacity model has measured nothing: %+v", i+1, r.Need)
+		if what := r.Unmeasured(); what != "" {
+			return nil, fmt.Errorf("socketeer: run %d of a capacity model has measured no %s", i+1, what)
 		}
 	}
 	server, err := fit(runs, Load.serverTerms, func(n Need) float64 { return n.ServerCores })

@@ -1,6 +1,7 @@
 package capacity_test
 
 import (
+	"encoding/json"
 	"math"
 	"math/rand/v2"
 	"strings"
@@ -124,7 +125,7 @@ func TestFitRefuses(t *testing.T) {
 	for want, runs := range map[string][]capacity.Run{
 		"at least 5 runs": measured(truth, 0)[:4],
 		"too much alike":  alike,
-		"run 3":           empty,
+		"run 3 of a capacity model has measured no CPU time of the servers": empty,
 	} {
 		if _, err := capacity.Fit(runs); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q, got %v", want, err)
@@ -152,6 +153,18 @@ func TestModelFitsMachine(t *testing.T) {
 	}
 }
 
+// A client on polling has two connections, so that fewer of them fit.
+func TestPollingTakesFiles(t *testing.T) {
+	row := capacity.Load{Nodes: 20, Conns: 500_000, Room: 100, Deliveries: 1_000_000, Polling: 0.5}
+	if got := row.Sockets(); got != 750_000 {
+		t.Errorf("%d sockets", got)
+	}
+	on := capacity.Machine{Cores: 64, MemoryKiB: 64 << 20, Files: 20_000}
+	if scale, limit := truth.Fit(row, on); scale < 0.52 || scale > 0.54 || !strings.HasPrefix(limit, "file limit") {
+		t.Errorf("%g because of %s", scale, limit)
+	}
+}
+
 func TestNodes(t *testing.T) {
 	for _, c := range []struct {
 		files       uint64
@@ -167,6 +180,13 @@ func TestNodes(t *testing.T) {
 		if got := (capacity.Machine{Files: c.files}).Nodes(c.conns); got != c.want {
 			t.Errorf("%d connections with %d files: %d nodes, want %d", c.conns, c.files, got, c.want)
 		}
+	}
+}
+
+func TestMachineInJSON(t *testing.T) {
+	b, err := json.Marshal(capacity.Machine{Cores: 2, MemoryKiB: 1024, Files: 20_000})
+	if err != nil || string(b) != `{"cores":2,"memory_kib":1024,"files":20000}` {
+		t.Errorf("%s, %v", b, err)
 	}
 }
 

@@ -7,9 +7,9 @@ import (
 
 // Machine is what there is to run a load on.
 type Machine struct {
-	Cores     float64 // processors
-	MemoryKiB float64 // free
-	Files     uint64  // one process may open
+	Cores     float64 `json:"cores"`      // processors
+	MemoryKiB float64 `json:"memory_kib"` // free
+	Files     uint64  `json:"files"`      // one process may open
 }
 
 // Margins left when a load is fitted to a machine: a processor that is nearly
@@ -20,8 +20,9 @@ const (
 	filesSpare = 128
 )
 
-// Nodes returns the fewest servers that may open files for so many connections,
-// dealt to them evenly; 1 when a process may not open files for any.
+// Nodes returns the fewest servers that may open files for so many TCP
+// connections, dealt to them evenly; 1 when a process may not open files for
+// any.
 func (on Machine) Nodes(conns int) int {
 	if on.Files <= filesSpare {
 		return 1
@@ -41,7 +42,7 @@ func (m *Model) Fit(l Load, on Machine) (scale float64, limit string) {
 		}
 	}
 	per := float64(l.Conns) / float64(max(1, l.Nodes))
-	least((float64(on.Files)-filesSpare)/per, fmt.Sprintf("file limit: %.0f connections on a server that may open %d files", per, on.Files))
+	least((float64(on.Files)-filesSpare)/(float64(l.Sockets())/float64(max(1, l.Nodes))), fmt.Sprintf("file limit: %.0f connections on a server that may open %d files", per, on.Files))
 	need := m.Predict(l)
 	least((memoryUsed*on.MemoryKiB-m.NodeKiB*float64(l.Nodes))/math.Max(1, need.MemoryKiB-m.NodeKiB*float64(l.Nodes)),
 		fmt.Sprintf("memory: %.1f of %.1f GiB free", need.MemoryKiB/(1<<20), on.MemoryKiB/(1<<20)))

@@ -25,7 +25,8 @@ const benchExample = `  socketeer bench --addr 127.0.0.1:3000 --mode idle --conn
 
 const benchLong = `Measure servers that run the bench application (serve --app bench).
 
-idle       connects and holds: accept rate, memory per connection
+idle       connects and holds: accept rate, memory per connection. Start the
+           server afresh: one that has served before reuses what it kept
 echo       sends and waits for the acknowledgement
 rooms      sends to rooms: every member gets every message
 broadcast  sends to one room of all connections
@@ -38,11 +39,16 @@ storm      puts all into rooms, cuts them at once, and lets them come back as th
 drops      sends numbered messages to rooms, evenly, while each client is cut
            again and again for some seconds: how many each got, and with
            --recover how many sessions the server had kept. The first member
-           of a room is the one that sends, and is not cut
+           of a room is the one that sends, and is not cut. Latency includes
+           the messages that are replayed after a recovery
 
 With --polling, a share of the connections, in any mode, stays on HTTP
 long-polling, as behind proxies that know no WebSocket; latency is printed for
 both kinds apart.
+
+A process may open only so many files (ulimit -Hn). Where one cannot hold all
+connections they come from several, in any mode, or by --processes; a room
+stays within one. With --pid, the servers' limit is checked too.
 
 With --rate, sends leave by the clock and latency counts from the time each was
 due; without it, the servers are kept as busy as they can be. The load
@@ -51,7 +57,7 @@ with the servers it is what they lack.
 
 The subcommands start servers themselves: table runs the rows that the field
 compares by, deploy replaces servers under load, model and growth say what
-loads cost.`
+loads cost. page compares the reports of runs.`
 
 // newBenchCommand returns the command that puts load on servers which run the
 // bench application, and prints what it cost them.
@@ -68,17 +74,19 @@ func newBenchCommand() *cobra.Command {
 		Short:         "Measure servers under load",
 		Long:          benchLong,
 		Example:       benchExample,
-		Args:          cobra.NoArgs,
+		Args:          noArgs,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg := cfg // the flags stay as they were given: the page repeats them
 			cfg.Mode, cfg.Rate = loadgen.Mode(mode), float64(rate)
-			if cfg.Mode == loadgen.Deploy {
-				return wrong("--mode deploy starts its servers itself: socketeer bench deploy, see its --help")
+			if err := checkMode(cmd.Flags(), cfg.Mode); err != nil {
+				return err
 			}
-			if cfg.ReconnectDelay == 0 {
-				cfg.ReconnectDelay = -1 // at once
+			for _, d := range []*time.Duration{&cfg.ReconnectDelay, &cfg.Settle, &cfg.Drain, &cfg.Coalesce} {
+				if *d == 0 {
+					*d = -1 // not at all; 0 would be the default
+				}
 			}
 			cfg.Progress = func(p loadgen.Progress) { fmt.Fprintln(cmd.ErrOrStderr(), p) }
 			return runBench(cmd, cfg, page, asJSON)
@@ -89,24 +97,24 @@ func newBenchCommand() *cobra.Command {
 	f.StringSliceVar(&cfg.Addrs, "addr", nil, "servers, HOST:PORT[,HOST:PORT...]; connections are spread over them")
 	f.StringVar(&mode, "mode", "", "what to do: see above")
 	f.IntVar(&cfg.Conns, "conns", 1000, "number of connections")
-	f.IntVar(&cfg.Room, "room", 100, "members per room")
+	f.IntVar(&cfg.Room, "room", 100, "members per room; in rooms, storm and drops")
 	f.Var(&rate, "rate", "deliveries (in rooms) or messages a second, such as 50000/s or 50k; 0 saturates")
-	f.DurationVar(&cfg.Duration, "duration", 0, "measured time (default 10s; in idle: none, held after reading memory; in storm: 60s at most)")
-	f.DurationVar(&cfg.Warmup, "warmup", 2*time.Second, "load before the measured time")
+	f.DurationVar(&cfg.Duration, "duration", 0, "measured time, not in drops (default 10s; in idle: none, held after reading memory; in storm: 60s at most)")
+	f.DurationVar(&cfg.Warmup, "warmup", 2*time.Second, "load before the measured time; in echo, rooms, broadcast and direct")
 	f.IntVar(&cfg.Payload, "payload", 64, "bytes of data in a message")
 	f.IntSliceVar(&cfg.PIDs, "pid", nil, "server processes on this machine, PID[,PID...]: read their CPU time and memory")
 	f.BoolVar(&asJSON, "json", false, "print the report as JSON")
 	f.StringVar(&page, "html", "", "write the report as a page to this file, too")
 	f.IntVar(&cfg.Inflight, "inflight", 0, "messages on their way when saturating: per connection in echo and direct (default 1), per room (default 3)")
-	f.DurationVar(&cfg.Coalesce, "coalesce", 50*time.Microsecond, "when saturating, look away this long after few events (negative: never)")
+	f.DurationVar(&cfg.Coalesce, "coalesce", 50*time.Microsecond, "when saturating, look away this long after few events; 0: never")
 	f.DurationVar(&cfg.Settle, "settle", 5*time.Second, "wait before memory is read in idle and storm")
 	f.DurationVar(&cfg.Drain, "drain", 5*time.Second, "wait for outstanding messages at the end")
 	f.IntVar(&cfg.ConnectInflight, "connect-inflight", 256, "connections being opened at once")
 	f.IntVar(&cfg.Loops, "loops", 1, "event loops of a process of the generator, a thread each")
-	f.IntVar(&cfg.Processes, "processes", 0, "processes that share the connections (default: as many as the limit on open files makes necessary)")
+	processesFlag(f, &cfg.Processes)
 	f.StringVar(&cfg.Path, "path", "/socket.io/", "path of the servers' endpoint")
 	scenarioFlags(f, &cfg)
-	cmd.AddCommand(newBenchTableCommand(), newBenchModelCommand(), newBenchGrowthCommand(), newBenchDeployCommand(), newBenchWorkerCommand())
+	cmd.AddCommand(newBenchTableCommand(), newBenchModelCommand(), newBenchGrowthCommand(), newBenchDeployCommand(), newBenchPageCommand(), newBenchWorkerCommand())
 	for _, name := range []string{"addr", "mode"} {
 		if err := cmd.MarkFlagRequired(name); err != nil {
 			panic(err) // no such flag: a mistake in this function
@@ -118,7 +126,7 @@ func newBenchCommand() *cobra.Command {
 // runBench makes one run, and prints its report, and writes it to a page when
 // there is a file for one.
 func runBench(cmd *cobra.Command, cfg loadgen.Config, page string, asJSON bool) error {
-	writePage, err := openPage(cmd, page)
+	about, err := openPage(cmd, page)
 	if err != nil {
 		return err
 	}
@@ -131,13 +139,12 @@ func runBench(cmd *cobra.Command, cfg loadgen.Config, page string, asJSON bool) 
 	if err != nil {
 		return unlessInterrupted(ctx, err)
 	}
-	if err := writePage(report); err != nil {
-		return err
+	if asJSON {
+		err = writeJSON(cmd.OutOrStdout(), report)
+	} else {
+		err = report.WriteTable(cmd.OutOrStdout())
 	}
-	if !asJSON {
-		return report.WriteTable(cmd.OutOrStdout())
-	}
-	return writeJSON(cmd.OutOrStdout(), report)
+	return errors.Join(err, about.run(report))
 }
 
 // unlessInterrupted returns err, or that a signal is why there is one.

@@ -20,8 +20,14 @@ one cannot be connected to, or answers 503.
 
 Printed are the share of the messages that arrived, of all there would have
 been had nobody been away; the gaps, from the loss of a connection until the
-client was back in its room; of those, what the last attempt took; and how many
-were connected at the end.`
+client was back in its room; of those, what the last attempt took; how many
+were connected at the end; and the servers' CPU time and memory, with what new
+ones take to start. Latency includes the messages that are replayed after a
+recovery.
+
+Whoever loses a server goes to the others, so that each must be able to open
+files for more than its share: with 3 servers, the last one to be replaced for
+three quarters of all connections. What would not fit is refused.`
 
 // newBenchDeployCommand returns the command that replaces servers under load.
 func newBenchDeployCommand() *cobra.Command {
@@ -44,6 +50,8 @@ func newBenchDeployCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.Deliveries = float64(rate)
 			switch {
+			case o.Room < 1 || o.Conns < o.Room:
+				return wrong("--conns %d, --room %d: want connections for a room", o.Conns, o.Room)
 			case o.Nodes < 1 || o.Nodes > fleet.MaxNodes:
 				return wrong("--nodes %d: takes 1 to %d", o.Nodes, fleet.MaxNodes)
 			case o.Every <= 0 || o.Drain < 0:
@@ -51,7 +59,7 @@ func newBenchDeployCommand() *cobra.Command {
 			case o.Deliveries == 0:
 				return wrong("--rate 0: a deployment is measured at a fixed rate")
 			}
-			writePage, err := openPage(cmd, page)
+			about, err := openPage(cmd, page)
 			if err != nil {
 				return err
 			}
@@ -60,7 +68,7 @@ func newBenchDeployCommand() *cobra.Command {
 				if err != nil {
 					return nil, err
 				}
-				return report, writePage(report)
+				return report, about.run(report)
 			})
 		},
 	}
@@ -78,6 +86,8 @@ func newBenchDeployCommand() *cobra.Command {
 	f.DurationVar(&s.Warmup, "warmup", time.Second, "load before the measured time")
 	f.IntVar(&s.Payload, "payload", 64, "bytes of data in a message")
 	serverFlags(f, &s)
+	f.IntSliceVar(&o.PIDs, "pid", nil, "processes that the servers need besides, such as a Redis, PID[,PID...]: their CPU time and memory count, too")
+	processesFlag(f, &s.Processes)
 	f.BoolVar(&asJSON, "json", false, "print the report as JSON")
 	f.StringVar(&page, "html", "", "write the report as a page to this file, too")
 	return cmd

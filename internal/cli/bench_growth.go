@@ -18,6 +18,7 @@ func newBenchGrowthCommand() *cobra.Command {
 		o      trial.GrowthOptions
 		rate   = rateValue(10_000)
 		asJSON bool
+		page   string
 	)
 	cmd := &cobra.Command{
 		Use:   "growth",
@@ -33,6 +34,7 @@ as that limit makes necessary.
 Where open files or memory do not allow the next run, or it fails, the curve
 ends there and says why.`,
 		Example: `  socketeer bench growth
+  socketeer bench growth --html growth.html
   socketeer bench growth --nodes 1,2,4 --conns 1000,10000 --rate 20k --json
   socketeer bench growth --serve "node ws-server.js {port}" --nodes 1 --keep-nodes 1`,
 		Args: cobra.NoArgs,
@@ -52,8 +54,16 @@ ends there and says why.`,
 			if slices.ContainsFunc(o.Conns, func(n int) bool { return n < o.Room }) {
 				return wrong("--conns: a room has %d members", o.Room)
 			}
+			about, err := openPage(cmd, page)
+			if err != nil {
+				return err
+			}
 			return try(cmd, s, asJSON, func(ctx context.Context, s trial.Setup) (table, error) {
-				return trial.Grow(ctx, s, o)
+				g, err := trial.Grow(ctx, s, o)
+				if err != nil {
+					return nil, err
+				}
+				return g, about.sheet(g.Sheet())
 			})
 		},
 	}
@@ -64,6 +74,6 @@ ends there and says why.`,
 	f.IntVar(&o.KeepNodes, "keep-nodes", 0, "nodes of the second curve (default: the fewest that may open files for the most connections)")
 	f.IntVar(&o.Room, "room", 100, "members per room")
 	f.Var(&rate, "rate", "deliveries a second, such as 10000/s or 10k")
-	trialFlags(f, &s, &asJSON, 5*time.Second)
+	trialFlags(f, &s, &asJSON, &page, 5*time.Second)
 	return cmd
 }

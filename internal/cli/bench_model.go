@@ -16,6 +16,7 @@ func newBenchModelCommand() *cobra.Command {
 		s        trial.Setup
 		strength float64
 		asJSON   bool
+		page     string
 	)
 	cmd := &cobra.Command{
 		Use:   "model",
@@ -36,12 +37,20 @@ to trust it. It knows no saturation; rates should be like those to come.`,
 			if !(strength > 0 && strength <= 1000) {
 				return wrong("--strength %g: how many times the load that fits two cores", strength)
 			}
+			about, err := openPage(cmd, page)
+			if err != nil {
+				return err
+			}
 			return try(cmd, s, asJSON, func(ctx context.Context, s trial.Setup) (table, error) {
-				return trial.FitModel(ctx, s, strength)
+				m, err := trial.FitModel(ctx, s, strength)
+				if err != nil {
+					return nil, err
+				}
+				return m, about.sheet(m.Sheet())
 			})
 		},
 	}
 	cmd.Flags().Float64Var(&strength, "strength", 1, "connections and rates, as a multiple of what fits two cores")
-	trialFlags(cmd.Flags(), &s, &asJSON, 4*time.Second)
+	trialFlags(cmd.Flags(), &s, &asJSON, &page, 4*time.Second)
 	return cmd
 }

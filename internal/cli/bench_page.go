@@ -2,6 +2,8 @@ package cli
 
 import (
 	"errors"
+	"fmt"
+	"io"
 	"os"
 	"strings"
 	"time"
@@ -13,34 +15,52 @@ import (
 	"github.com/socketeer-io/socketeer/internal/loadgen"
 )
 
-// openPage returns what writes a page about a run of cmd, which begins now,
-// to the file path, if there is one. That it cannot be written is found out
-// before the run.
-func openPage(cmd *cobra.Command, path string) (write func(*loadgen.Report) error, err error) {
+// pageFile is a page to be written about what a command does; nil: there is
+// none.
+type pageFile struct {
+	path    string
+	command string // that repeats it
+	started time.Time
+}
+
+// openPage returns the page of cmd, which begins now, in the file path, if
+// there is one. That it cannot be written is found out before the run.
+func openPage(cmd *cobra.Command, path string) (*pageFile, error) {
 	if path == "" {
-		return func(*loadgen.Report) error { return nil }, nil
+		return nil, nil
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o644)
+	if err := writable(path); err != nil {
+		return nil, err
+	}
+	return &pageFile{path: path, command: commandLine(cmd), started: time.Now()}, nil
+}
+
+// run writes a page about a run, if there is one to write.
+func (p *pageFile) run(r *loadgen.Report) error {
+	if p == nil {
+		return nil
+	}
+	return writePage(p.path, func(w io.Writer) error {
+		return benchpage.WriteHTML(w, []benchpage.Run{{Command: p.command, Started: p.started, Machine: benchpage.ThisMachine(), Report: r}})
+	})
+}
+
+// sheet writes a page about several runs, if there is one to write.
+func (p *pageFile) sheet(s benchpage.Sheet) error {
+	if p == nil {
+		return nil
+	}
+	s.Command, s.Started, s.Machine = p.command, p.started, benchpage.ThisMachine()
+	return writePage(p.path, func(w io.Writer) error { return benchpage.WriteSheet(w, s) })
+}
+
+// writePage writes to a file.
+func writePage(path string, write func(io.Writer) error) error {
+	f, err := os.Create(path)
 	if err != nil {
-		return nil, err
+		return fmt.Errorf("socketeer: %w", err)
 	}
-	if err := f.Close(); err != nil {
-		return nil, err
-	}
-	started := time.Now()
-	return func(r *loadgen.Report) error {
-		f, err := os.Create(path)
-		if err != nil {
-			return err
-		}
-		err = benchpage.WriteHTML(f, []benchpage.Run{{
-			Command: commandLine(cmd),
-			Started: started,
-			Machine: benchpage.ThisMachine(),
-			Report:  r,
-		}})
-		return errors.Join(err, f.Close())
-	}, nil
+	return errors.Join(write(f), f.Close())
 }
 
 // commandLine is what repeats cmd, with the flags in the order they were given.

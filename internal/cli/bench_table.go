@@ -24,9 +24,12 @@ Messages are deliveries to the members of rooms of 100. The servers are started
 here, each a process, and so is the load generator: both share the machine's
 processors. A row that does not fit is run scaled: a fraction of its
 connections and its rate, on as many servers. The row says so, what kept it
-from the whole, and what the whole would need by a capacity model: one from
---model (see "bench model"), or one that is fitted first, which takes about a
-minute.`
+from the whole, what the run took beside what a capacity model says for it, and
+what the whole would need by that model: one from --model (see "bench model"),
+or one that is fitted first, which takes about a minute. With --scale 1 it is
+fitted last, and only if a row was not run in full and well.
+
+The exit status is 1 when a row failed; the table has the others.`
 
 // newBenchTableCommand returns the command that runs the field's table.
 func newBenchTableCommand() *cobra.Command {
@@ -36,6 +39,7 @@ func newBenchTableCommand() *cobra.Command {
 		rows            string
 		model, markdown string
 		asJSON          bool
+		page            string
 	)
 	cmd := &cobra.Command{
 		Use:   "table",
@@ -43,7 +47,7 @@ func newBenchTableCommand() *cobra.Command {
 		Long:  tableLong,
 		Example: `  socketeer bench table
   socketeer bench table --row 1 --scale 1 --duration 30s
-  socketeer bench table --row 2 --scale 0.1 --model model.json --markdown table.md
+  socketeer bench table --row 2 --scale 0.1 --model model.json --markdown table.md --html table.html
   socketeer bench table --row 1 --serve "node ws-server.js {port}"`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -59,13 +63,23 @@ func newBenchTableCommand() *cobra.Command {
 					return err
 				}
 			}
-			return try(cmd, s, asJSON, func(ctx context.Context, s trial.Setup) (table, error) {
-				t, err := trial.RunTable(ctx, s, o)
-				if err != nil || markdown == "" {
-					return t, err
-				}
-				return t, writeMarkdown(markdown, t)
+			if err := writable(markdown); err != nil {
+				return err
+			}
+			about, err := openPage(cmd, page)
+			if err != nil {
+				return err
+			}
+			var t *trial.TableReport
+			err = try(cmd, s, asJSON, func(ctx context.Context, s trial.Setup) (table, error) {
+				var err error
+				t, err = trial.RunTable(ctx, s, o)
+				return t, err
 			})
+			if t == nil {
+				return err
+			}
+			return errors.Join(err, writeMarkdown(markdown, t), about.sheet(t.Sheet()), t.Failed())
 		},
 	}
 	f := cmd.Flags()
@@ -73,7 +87,7 @@ func newBenchTableCommand() *cobra.Command {
 	f.Float64Var(&o.Scale, "scale", 0, "fraction of a row's connections and rate (default: what fits processors, memory and open files)")
 	f.StringVar(&model, "model", "", "file with a capacity model, from bench model --json")
 	f.StringVar(&markdown, "markdown", "", "file to write the table to, too")
-	trialFlags(f, &s, &asJSON, 10*time.Second)
+	trialFlags(f, &s, &asJSON, &page, 10*time.Second)
 	return cmd
 }
 
@@ -94,6 +108,9 @@ func chosenRows(text string) ([]int, error) {
 }
 
 func writeMarkdown(file string, t *trial.TableReport) error {
+	if file == "" {
+		return nil
+	}
 	f, err := os.Create(file)
 	if err != nil {
 		return fmt.Errorf("socketeer: %w", err)

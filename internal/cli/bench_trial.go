@@ -11,18 +11,26 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/socketeer-io/socketeer/internal/app/config"
+	"github.com/socketeer-io/socketeer/internal/loadgen"
 	"github.com/socketeer-io/socketeer/internal/trial"
 )
 
 // trialFlags adds the flags of the commands that start servers themselves.
-func trialFlags(f *pflag.FlagSet, s *trial.Setup, asJSON *bool, duration time.Duration) {
+func trialFlags(f *pflag.FlagSet, s *trial.Setup, asJSON *bool, page *string, duration time.Duration) {
 	f.SortFlags = false
 	f.DurationVar(&s.Duration, "duration", duration, "measured time of a run")
 	f.DurationVar(&s.Warmup, "warmup", 2*time.Second, "load before the measured time")
 	f.IntVar(&s.Payload, "payload", 64, "bytes of data in a message")
+	f.Var(shareValue{&s.Polling}, "polling", "share of the connections on HTTP long-polling, such as 5%")
 	serverFlags(f, s)
-	f.IntVar(&s.Processes, "processes", 0, "processes that share the connections (default: as many as the limit on open files makes necessary)")
+	processesFlag(f, &s.Processes)
 	f.BoolVar(asJSON, "json", false, "print the report as JSON")
+	f.StringVar(page, "html", "", "write the report as a page to this file, too")
+}
+
+// processesFlag adds the flag that says how many processes the load comes from.
+func processesFlag(f *pflag.FlagSet, processes *int) {
+	f.IntVar(processes, "processes", 0, "processes that share the connections (default: as many as the limit on open files makes necessary)")
 }
 
 // serverFlags adds the flags that say what servers to start.
@@ -40,11 +48,14 @@ func try(cmd *cobra.Command, s trial.Setup, asJSON bool, run func(context.Contex
 	if s.Adapter != config.AdapterNATS && s.Adapter != config.AdapterMesh {
 		return wrong("--adapter %s: takes nats or mesh", s.Adapter)
 	}
-	if s.Duration < 0 || s.Warmup < 0 {
+	if s.Duration < 0 || cmd.Flags().Changed("duration") && s.Duration == 0 || s.Warmup < 0 {
 		return wrong("--duration %s and --warmup %s: times to run", s.Duration, s.Warmup)
 	}
-	if s.Warmup == 0 {
-		s.Warmup = time.Nanosecond // a Setup takes 0 for its default
+	if s.Payload < loadgen.MinPayload || s.Payload > loadgen.MaxPayload {
+		return wrong("--payload %d: takes %d to %d bytes", s.Payload, loadgen.MinPayload, loadgen.MaxPayload)
+	}
+	if s.Processes < 0 || s.Processes > loadgen.MaxProcesses {
+		return wrong("--processes %d: takes 1 to %d", s.Processes, loadgen.MaxProcesses)
 	}
 	ctx, done := interrupted(cmd.Context(), func() { os.Exit(1) })
 	defer done()

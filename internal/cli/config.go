@@ -16,7 +16,7 @@ func newConfigCommand() *cobra.Command {
 --ping-interval, the variable SOCKETEER_PING_INTERVAL and the key ping-interval
 of a YAML file, which --config or SOCKETEER_CONFIG names.`,
 		Example: "  socketeer config print > node.yaml\n  socketeer config check node.yaml",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newConfigPrintCommand(), newConfigCheckCommand())

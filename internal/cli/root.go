@@ -19,6 +19,7 @@ import (
 
 	"github.com/socketeer-io/socketeer/internal/app/config"
 	"github.com/socketeer-io/socketeer/internal/app/supervisor"
+	"github.com/socketeer-io/socketeer/internal/loadgen"
 )
 
 // Main runs the command and returns the process's exit status: 0, 1 after an
@@ -32,8 +33,11 @@ func Main(args []string) int {
 		return 0
 	}
 	fmt.Fprintln(os.Stderr, message(err))
-	var ours *config.Error
-	if errors.As(err, &ours) || !strings.HasPrefix(err.Error(), prefix) {
+	var (
+		ours *config.Error
+		load *loadgen.ConfigError
+	)
+	if errors.As(err, &ours) || errors.As(err, &load) || !strings.HasPrefix(err.Error(), prefix) {
 		return supervisor.ExitConfig // the latter is how cobra's own errors look
 	}
 	return 1
@@ -62,10 +66,31 @@ func flagError(cmd *cobra.Command, err error) error {
 	if !errors.As(err, &unknown) {
 		return err
 	}
-	if known := config.Suggest(unknown.GetSpecifiedName()); known != "" && cmd.Flags().Lookup(known) != nil {
-		return wrong("%v (did you mean --%s?)", err, known)
+	var known []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if !f.Hidden {
+			known = append(known, "--"+f.Name)
+		}
+	})
+	if hint := config.DidYouMean("--"+unknown.GetSpecifiedName(), known); hint != "" {
+		return wrong("%v%s", err, hint)
 	}
 	return err
+}
+
+// noArgs refuses arguments of a command with subcommands, and says which of
+// them may have been meant.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	var known []string
+	for _, c := range cmd.Commands() {
+		if c.IsAvailableCommand() {
+			known = append(known, c.Name())
+		}
+	}
+	return wrong("unknown command %q for %q%s; see --help", args[0], cmd.CommandPath(), config.DidYouMean(args[0], known))
 }
 
 func newRoot() *cobra.Command {

@@ -52,7 +52,7 @@ func (o *Options) title() string {
 }
 
 // Fleet is a number of running servers. Its methods may be called by several
-// goroutines, but not two for the same server.
+// goroutines, but not two of Stop, Kill and Restart for the same server.
 type Fleet struct {
 	opts    Options
 	spawner *process.Spawner
@@ -135,6 +135,18 @@ func (f *Fleet) PIDs() []int {
 		}
 	}
 	return pids
+}
+
+// Processes returns the processes of the servers that run, and the CPU time
+// that all those which have ended had taken.
+func (f *Fleet) Processes() (pids []int, ended time.Duration) {
+	for _, n := range f.nodes {
+		pid, past := n.processes()
+		if ended += past; pid != 0 {
+			pids = append(pids, pid)
+		}
+	}
+	return pids, ended
 }
 
 // Stop asks server i to end by SIGTERM, and waits until it has; it is killed

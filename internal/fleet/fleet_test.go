@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -136,6 +137,30 @@ func TestStopKillRestart(t *testing.T) {
 	}
 	if pids := f.PIDs(); len(pids) != 1 || !reachable(addrs[1]) || f.Addrs()[1] != addrs[1] {
 		t.Errorf("processes %v at %v, before at %v", pids, f.Addrs(), addrs)
+	}
+}
+
+// The CPU time of processes that have ended stays known, each counted once.
+func TestProcesses(t *testing.T) {
+	f := start(t, fleet.Options{Nodes: 2, Command: os.Args[0] + " listen {port}"})
+	before := f.PIDs()
+	if pids, ended := f.Processes(); !slices.Equal(pids, before) || ended != 0 {
+		t.Errorf("processes %d have used %v, want %d", pids, ended, before)
+	}
+	f.Kill(0)
+	pids, first := f.Processes()
+	if !slices.Equal(pids, before[1:]) || first <= 0 {
+		t.Errorf("processes %d, the one that ended had used %v", pids, first)
+	}
+	if err := f.Restart(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	if pids, ended := f.Processes(); len(pids) != 2 || slices.Contains(pids, before[0]) || ended != first {
+		t.Errorf("processes %d, the one that ended had used %v, want %v", pids, ended, first)
+	}
+	f.Kill(1)
+	if pids, ended := f.Processes(); len(pids) != 1 || ended <= first {
+		t.Errorf("processes %d, those that ended had used %v, the first of them %v", pids, ended, first)
 	}
 }
 

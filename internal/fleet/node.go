@@ -30,7 +30,8 @@ type node struct {
 	env     []string // nil: this process's
 
 	mu   sync.Mutex
-	proc *running // the latest; nil before the first
+	proc *running      // the latest; nil before the first
+	past time.Duration // CPU time of those before it
 }
 
 // running is a process that was started.
@@ -52,6 +53,9 @@ func (n *node) start(ctx context.Context, s *process.Spawner, nodes int) error {
 		return fmt.Errorf("socketeer: cannot start %s: %w", n.name, err)
 	}
 	n.mu.Lock()
+	if n.proc != nil {
+		n.past += n.proc.cpu()
+	}
 	n.proc = p
 	n.mu.Unlock()
 	go func() {
@@ -144,6 +148,35 @@ func (n *node) pid() int {
 		return p.cmd.Process.Pid
 	}
 	return 0
+}
+
+// processes returns the process, 0 when it does not run, and the CPU time of
+// those that have ended.
+func (n *node) processes() (pid int, ended time.Duration) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.proc == nil {
+		return 0, n.past
+	}
+	select {
+	case <-n.proc.done:
+		return 0, n.past + n.proc.cpu()
+	default:
+		return n.proc.cmd.Process.Pid, n.past
+	}
+}
+
+// cpu returns the CPU time of a process that has ended, 0 of one that runs.
+func (p *running) cpu() time.Duration {
+	select {
+	case <-p.done:
+	default:
+		return 0
+	}
+	if p.cmd.ProcessState == nil {
+		return 0 // nothing is known of it
+	}
+	return p.cmd.ProcessState.UserTime() + p.cmd.ProcessState.SystemTime()
 }
 
 // failed returns an error when the process has ended and nobody asked it to.

@@ -121,7 +121,7 @@ type Config struct {
 	// default 60 s.
 	Duration time.Duration
 	// Settle is waited in Idle and Storm before memory is read, so that garbage
-	// of the handshakes is gone; default 5 s.
+	// of the handshakes is gone; default 5 s, negative: not at all.
 	Settle time.Duration
 	// Cut is how connections are cut in Storm and Drops; default RST.
 	Cut Cut
@@ -148,8 +148,11 @@ type Config struct {
 	// state recovery).
 	Recover bool
 	// Drain is how long outstanding messages are waited for after the last
-	// send, before they count as missing; default 5 s.
+	// send, before they count as missing; default 5 s, negative: not at all.
 	Drain time.Duration
+	// Patience is how long nothing may happen while connections are set up,
+	// before the run fails; default 15 s.
+	Patience time.Duration
 	// ConnectInflight bounds the connections being opened at once; default 256,
 	// which fits the listen backlog of every common server.
 	ConnectInflight int
@@ -166,6 +169,10 @@ type Config struct {
 	// PIDs are the server processes whose CPU time and memory are read;
 	// they must run on this machine. Default none: nothing is read.
 	PIDs []int
+	// Servers returns further ones when servers are replaced: those that run
+	// now, and the CPU time that those which have ended had taken. It is called
+	// several times a second, by several goroutines.
+	Servers func() (pids []int, ended time.Duration) `json:"-"`
 	// Progress, when set, is called about once a second, from one goroutine.
 	Progress func(Progress) `json:"-"`
 }
@@ -180,6 +187,7 @@ func (c Config) withDefaults() Config {
 	set(&c.Payload, 64)
 	set(&c.Settle, 5*time.Second)
 	set(&c.Drain, 5*time.Second)
+	set(&c.Patience, 15*time.Second)
 	set(&c.ConnectInflight, 256)
 	set(&c.Loops, 1)
 	set(&c.Coalesce, 50*time.Microsecond)
@@ -237,6 +245,9 @@ func set[T comparable](field *T, value T) {
 
 // dropsRate returns the deliveries a second in Drops.
 func (c Config) dropsRate() float64 { return float64(c.Conns) / c.MessageEvery.Seconds() }
+
+// Modes returns all modes.
+func Modes() []Mode { return slices.Clone(modes) }
 
 var modes = []Mode{Idle, Echo, Rooms, Broadcast, Direct, Storm, Drops, Deploy}
 
@@ -296,7 +307,7 @@ func (c Config) validate() error {
 	if c.Payload < MinPayload || c.Payload > MaxPayload {
 		return fmt.Errorf("socketeer: payload of %d bytes, must be %d to %d", c.Payload, MinPayload, MaxPayload)
 	}
-	for _, d := range []time.Duration{c.Warmup, c.Duration, c.Settle, c.Drain} {
+	for _, d := range []time.Duration{c.Warmup, c.Duration, c.Patience} {
 		if d < 0 {
 			return fmt.Errorf("socketeer: duration %v is negative", d)
 		}

@@ -22,7 +22,7 @@ type conn struct {
 	fd       int
 	state    state
 	local    int32  // index in its loop
-	nth      int    // number among those to the same target
+	nth      int    // number among those to the same target, which its source address goes by
 	tag      uint32 // room or pair, or in Echo the connection's number
 	slot     int32  // sender within the room, or -1
 	name     string // in Direct, the room it is alone in

@@ -2,6 +2,7 @@ package loadgen
 
 import (
 	"context"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -35,32 +36,22 @@ func (r *run) deployment(t tally) *Deployment {
 	if d.Expected > 0 {
 		d.Percent = 100 * float64(d.Delivered) / float64(d.Expected)
 	}
-	sent := make(map[uint32]uint32) // to each room
-	gaps, attempts := newHistogram(), newHistogram()
-	for _, l := range r.loops {
-		gaps.Merge(l.absences)
-		attempts.Merge(l.attempts)
-		for i := range l.conns {
-			if c := &l.conns[i]; c.slot >= 0 {
-				sent[c.tag] += c.seq
-			}
-		}
-	}
-	d.Gap, d.Reconnect = latencyOf(gaps), latencyOf(attempts)
+	all := r.clients()
+	d.Gap, d.Reconnect, d.Back = latencyOf(all.absences), latencyOf(all.attempts), all.ready
 	d.Worst = 100
-	for _, l := range r.loops {
-		for i := range l.conns {
-			c := &l.conns[i]
-			if c.state == ready {
-				d.Back++
-			}
-			all := sent[c.tag]
-			if c.comeback.got >= all {
-				d.Whole++
-				continue
-			}
-			d.Worst = min(d.Worst, 100*float64(c.comeback.got)/float64(all))
+	numbers := make([]int, len(all.got))
+	for i, got := range all.got {
+		numbers[i] = int(got)
+		sent := all.sent[i]
+		if got >= sent {
+			d.Whole++
+			continue
 		}
+		d.Worst = min(d.Worst, 100*float64(got)/float64(sent))
+	}
+	slices.Sort(numbers)
+	if n := len(numbers); n > 0 {
+		d.Histogram = ranges(numbers, (numbers[n-1]-numbers[0])/20+1)
 	}
 	d.BackPercent = 100 * float64(d.Back) / float64(r.cfg.Conns)
 	return d

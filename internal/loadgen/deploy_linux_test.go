@@ -19,8 +19,10 @@ type relay struct {
 	net.Listener
 	to string
 
-	mu    sync.Mutex
-	conns []net.Conn
+	mu     sync.Mutex
+	conns  []net.Conn
+	ended  int
+	before []int // of each connection: how many had ended before it came
 }
 
 func newRelay(t *testing.T, to string) *relay {
@@ -37,7 +39,15 @@ func newRelay(t *testing.T, to string) *relay {
 			if err != nil {
 				return
 			}
-			wg.Go(func() { r.pass(c) })
+			r.mu.Lock()
+			r.before = append(r.before, r.ended)
+			r.mu.Unlock()
+			wg.Go(func() {
+				r.pass(c)
+				r.mu.Lock()
+				r.ended++
+				r.mu.Unlock()
+			})
 		}
 	})
 	t.Cleanup(func() {
@@ -101,6 +111,13 @@ func TestDeploy(t *testing.T) {
 	}
 	if d.Expected == 0 || d.Delivered == 0 || d.Delivered >= d.Expected || d.Worst >= 100 || d.Percent <= d.Worst {
 		t.Errorf("delivered %d of %d, worst %g%%", d.Delivered, d.Expected, d.Worst)
+	}
+	clients := 0
+	for _, h := range d.Histogram {
+		clients += h.Clients
+	}
+	if n := len(d.Histogram); n < 2 || n > 21 || clients != cfg.Conns || d.Histogram[0].From >= d.Histogram[n-1].From {
+		t.Errorf("%d clients in %+v", clients, d.Histogram)
 	}
 	var table strings.Builder
 	if err := r.WriteTable(&table); err != nil {

@@ -8,9 +8,33 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// perSource is how many connections to one server share a source address. The
-// kernel's default range of local ports has about 28,000.
-const perSource = 25_000
+const (
+	// perSource is how many connections to one server share a source address.
+	// The kernel's default range of local ports has about 28,000.
+	perSource = 25_000
+	// perReturning is how many do when they come back: a connection that was
+	// cut by FIN keeps its port for a while (TIME_WAIT), and the fewer are
+	// free, the longer each connect looks for one.
+	perReturning = 8_000
+)
+
+// perSource is how many connections to one server share a source address.
+func (c Config) perSource() int {
+	if c.Mode.cuts() {
+		return perReturning
+	}
+	return perSource
+}
+
+// sources is how many source addresses so many connections of a run take at
+// most, all to one server; those on HTTP long-polling count twice, which might
+// be any.
+func (c Config) sources(conns int) int {
+	if c.Polling > 0 {
+		conns *= 2
+	}
+	return (conns + c.perSource() - 1) / c.perSource()
+}
 
 // target is a server to connect to.
 type target struct {
@@ -18,6 +42,7 @@ type target struct {
 	sock    unix.Sockaddr
 	family  int
 	source  int    // number of the first source address to connect from
+	share   int    // connections to a source address
 	loop4   bool   // in 127.0.0.0/8: any address of that net will do as source
 	request []byte // its upgrade request
 }
@@ -67,7 +92,7 @@ func (t target) dial(nth int) (fd int, err error) {
 	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
 		return -1, fmt.Errorf("socketeer: TCP_NODELAY: %w", err)
 	}
-	if source := t.source + nth/perSource; source > 0 && t.loop4 {
+	if source := t.source + nth/t.share; source > 0 && t.loop4 {
 		if err := bindSource(fd, source); err != nil {
 			return -1, err
 		}

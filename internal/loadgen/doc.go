@@ -28,5 +28,16 @@
 // processing runs mostly on the sender's account; this holds for all servers
 // alike. Memory is the resident set (Rss in /proc/PID/smaps_rollup).
 //
+// # Processes
+//
+// A process may open only so many files, and has so many local ports towards a
+// server. So the connections of a run, in any mode, can be those of several
+// processes ([Work]) with source addresses of their own in 127.0.0.0/8. They
+// are conducted by one over their standard streams: phases begin at a time of
+// the machine's clock, which they share, counts are added up, and histograms
+// merged. A client that comes back closes its old sockets before it opens new
+// ones, so it takes no more files than one that stays; its port may be in
+// TIME_WAIT then, and it gets another.
+//
 // The package needs Linux; elsewhere [Run] returns an error.
 package loadgen

@@ -4,10 +4,10 @@ package loadgen
 // evenly over the time between two cuts of the same client.
 func (l *loop) dropFrom(start int64) {
 	l.returning = true
-	all := float64(len(l.conns) * l.cfg.Loops)
+	all := float64(len(l.conns) * l.of)
 	for i := range l.conns {
 		if c := &l.conns[i]; c.slot < 0 {
-			part := float64(i*l.cfg.Loops+l.number) / all
+			part := float64(i*l.of+l.number) / all
 			l.agenda.add(appointment{at: start + int64(part*float64(l.cfg.DropEvery)), conn: c.local, duty: drop})
 		}
 	}
@@ -36,25 +36,12 @@ func (r *run) delivery(t tally) *Delivery {
 	if t.failedWhy != nil {
 		d.FailedWhy = t.failedWhy.Error()
 	}
-	sent := make(map[uint32]uint32) // to each room
-	absences := newHistogram()
-	for _, l := range r.loops {
-		absences.Merge(l.absences)
-		for i := range l.conns {
-			if c := &l.conns[i]; c.slot >= 0 {
-				sent[c.tag] = c.seq
-			}
-		}
-	}
-	d.Return = latencyOf(absences)
-	var got []int
-	for _, l := range r.loops {
-		for i := range l.conns {
-			if c := &l.conns[i]; c.slot < 0 {
-				d.Expected += uint64(sent[c.tag])
-				got = append(got, int(c.comeback.got))
-			}
-		}
+	all := r.clients()
+	d.Return = latencyOf(all.absences)
+	got := make([]int, len(all.got))
+	for i, n := range all.got {
+		d.Expected += uint64(all.sent[i])
+		got[i] = int(n)
 	}
 	d.Clients = len(got)
 	d.got(got)

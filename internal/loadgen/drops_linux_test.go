@@ -3,6 +3,7 @@ package loadgen_test
 import (
 	"encoding/json"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -49,6 +50,9 @@ func TestRunDrops(t *testing.T) {
 			}
 			if d.Min > d.Median || d.Median > d.Max || d.Mean < float64(d.Min) || d.Mean > float64(d.Max) {
 				t.Errorf("%+v", d)
+			}
+			if len(l.Series) == 0 || !slices.ContainsFunc(l.Series, func(s loadgen.Second) bool { return s.Away > 0 }) {
+				t.Errorf("nobody is away in %+v", l.Series)
 			}
 			clients := 0
 			for _, h := range d.Histogram {

@@ -70,6 +70,8 @@ func Got(messages int, expected uint64, numbers ...int) Delivery {
 	return d
 }
 
+var WhileReplaced = whileReplaced
+
 type Agenda = agenda
 
 func (a *agenda) Add(at int64) { a.add(appointment{at: at}) }

@@ -192,7 +192,7 @@ func (f *faulty) run(t *testing.T, room int) (*loadgen.Report, error) {
 	t.Helper()
 	return loadgen.Run(t.Context(), loadgen.Config{
 		Addrs: []string{f.start(t)}, Mode: loadgen.Rooms, Conns: 4, Room: room, Rate: 2000,
-		Duration: 200 * time.Millisecond, Drain: 50 * time.Millisecond,
+		Duration: 200 * time.Millisecond, Drain: time.Second,
 	})
 }
 

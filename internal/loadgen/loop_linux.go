@@ -18,8 +18,6 @@ const (
 	// when at least manyMessages are on their way.
 	fewEvents    = 64
 	manyMessages = 256
-	// stalled is how long nothing may happen while connections are set up.
-	stalled = 15 * time.Second
 	// maxLatency is the top of the histogram, in microseconds.
 	maxLatency = 60_000_000
 )
@@ -38,7 +36,7 @@ type tally struct {
 	received uint64 // deliveries, each counted once
 	foreign  uint64 // messages that are none of this run's, or of another room
 	pings    uint64
-	sending  int // loops that are not through with their sends
+	busy     int // loops that are not through with their sends or, in Storm, their cut
 
 	cuts        int   // connections cut on purpose
 	fallen      int   // connections lost that come back; they count as lost too
@@ -68,7 +66,7 @@ func (t *tally) add(o tally) {
 	t.received += o.received
 	t.foreign += o.foreign
 	t.pings += o.pings
-	t.sending += o.sending
+	t.busy += o.busy
 	t.cuts += o.cuts
 	t.fallen += o.fallen
 	t.returned += o.returned
@@ -126,7 +124,7 @@ type loop struct {
 	handled   int // events in the last turn
 	failure   error
 	sending   bool
-	sent      bool // all there was to send
+	through   bool // all there was to send is sent or, in Storm, cut
 	coalesce  bool
 	returning bool // who is cut or lost comes back
 	agenda    agenda
@@ -260,7 +258,6 @@ func (l *loop) load(ctx context.Context, w window, done func() bool) error {
 	}
 	l.mu.Lock()
 	l.sending, l.measure = true, w
-	l.returning = l.cfg.Mode == Deploy
 	if l.cfg.Rate > 0 {
 		l.pace = newPacer(w, l.sends, l.number, l.of, l.part, l.whole)
 		if l.cfg.Mode == Drops {
@@ -288,7 +285,7 @@ func (l *loop) load(ctx context.Context, w window, done func() bool) error {
 		}
 	}
 	l.mu.Lock()
-	l.sending, l.sent = false, true
+	l.sending, l.through = false, true
 	l.pace.finish()
 	l.mu.Unlock()
 	return l.hold(ctx, 10*time.Millisecond, done)
@@ -333,8 +330,8 @@ func (l *loop) snapshot(fresh *hdrhistogram.Histogram) (tally, *hdrhistogram.His
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	t := l.tally
-	if !l.sent {
-		t.sending = 1
+	if !l.through {
+		t.busy = 1
 	}
 	t.misordered, t.duplicated, t.missed = l.order.misordered, l.order.duplicated, l.pace.missed
 	if fresh == nil {

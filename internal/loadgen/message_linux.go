@@ -13,14 +13,15 @@ import (
 
 // instruction is what a process with a share is told.
 type instruction struct {
-	Do     string `json:",omitempty"` // "connect", "hold" or "load": start to
-	Start  int64  `json:",omitempty"` // of the load's window, on the machine's monotonic clock
-	Count  int64  `json:",omitempty"`
-	End    int64  `json:",omitempty"`
-	Enough bool   `json:",omitempty"` // what is being done may end
-	Report bool   `json:",omitempty"` // say what was counted
-	Recent bool   `json:",omitempty"` // and the latencies since the last time
-	Kinds  bool   `json:",omitempty"` // and those of each transport
+	Do      string `json:",omitempty"` // "connect", "hold", "load" or "storm": start to
+	Start   int64  `json:",omitempty"` // of the load's window, or the cut, on the machine's monotonic clock
+	Count   int64  `json:",omitempty"`
+	End     int64  `json:",omitempty"`
+	Enough  bool   `json:",omitempty"` // what is being done may end
+	Report  bool   `json:",omitempty"` // say what was counted
+	Recent  bool   `json:",omitempty"` // and the latencies since the last time
+	Kinds   bool   `json:",omitempty"` // and those of each transport
+	Clients bool   `json:",omitempty"` // and how each client fared
 }
 
 // news is what a process with a share tells.
@@ -32,7 +33,7 @@ type news struct {
 }
 
 // counts is a tally; with it, when asked for, the latencies since the last
-// time, and those of each transport since the run began.
+// time, those of each transport since the run began, and how clients fared.
 type counts struct {
 	Accepted    int
 	LastAccept  int64
@@ -45,24 +46,39 @@ type counts struct {
 	Received    uint64
 	Foreign     uint64
 	Pings       uint64
-	Sending     int
+	Busy        int
 	Misordered  uint64
 	Duplicated  uint64
 	Missed      uint64
+	Cuts        int    `json:",omitempty"`
+	Fallen      int    `json:",omitempty"`
+	Returned    int    `json:",omitempty"`
+	FirstReturn int64  `json:",omitempty"`
+	LastReturn  int64  `json:",omitempty"`
+	Recovered   int    `json:",omitempty"`
+	Passed      int    `json:",omitempty"`
+	Failed      int    `json:",omitempty"`
+	FailedWhy   string `json:",omitempty"`
 	Latencies   []byte `json:",omitempty"`
 	WebSocket   []byte `json:",omitempty"`
 	LongPolling []byte `json:",omitempty"`
+	Clients     *fared `json:",omitempty"`
 }
 
 func newCounts(t tally) *counts {
 	c := &counts{
 		Accepted: t.accepted, LastAccept: t.lastAccept, Ready: t.ready, Lost: t.lost,
 		Sent: t.sent, Measured: t.measured, Expected: t.expected, Received: t.received,
-		Foreign: t.foreign, Pings: t.pings, Sending: t.sending,
+		Foreign: t.foreign, Pings: t.pings, Busy: t.busy,
 		Misordered: t.misordered, Duplicated: t.duplicated, Missed: t.missed,
+		Cuts: t.cuts, Fallen: t.fallen, Returned: t.returned, FirstReturn: t.firstReturn, LastReturn: t.lastReturn,
+		Recovered: t.recovered, Passed: t.passed, Failed: t.failed,
 	}
 	if t.lostWhy != nil {
 		c.LostWhy = t.lostWhy.Error()
+	}
+	if t.failedWhy != nil {
+		c.FailedWhy = t.failedWhy.Error()
 	}
 	return c
 }
@@ -71,11 +87,16 @@ func (c *counts) tally() tally {
 	t := tally{
 		accepted: c.Accepted, lastAccept: c.LastAccept, ready: c.Ready, lost: c.Lost,
 		sent: c.Sent, measured: c.Measured, expected: c.Expected, received: c.Received,
-		foreign: c.Foreign, pings: c.Pings, sending: c.Sending,
+		foreign: c.Foreign, pings: c.Pings, busy: c.Busy,
 		misordered: c.Misordered, duplicated: c.Duplicated, missed: c.Missed,
+		cuts: c.Cuts, fallen: c.Fallen, returned: c.Returned, firstReturn: c.FirstReturn, lastReturn: c.LastReturn,
+		recovered: c.Recovered, passed: c.Passed, failed: c.Failed,
 	}
 	if c.LostWhy != "" {
 		t.lostWhy = errors.New(c.LostWhy)
+	}
+	if c.FailedWhy != "" {
+		t.failedWhy = errors.New(c.FailedWhy)
 	}
 	return t
 }

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// processes are the servers a run looks at, from outside.
+// processes are some that a run looks at, from outside.
 type processes []int
 
 // cpu returns the CPU time the processes have used since they started.
@@ -161,6 +161,20 @@ func reserveFiles(conns int) error {
 		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &lim); err != nil {
 			return fmt.Errorf("socketeer: limit on open files: %w", err)
 		}
+	}
+	return nil
+}
+
+// ReplacedFit fails when servers that are replaced one by one, while they have
+// so many connections, may not open the files for those of a server that is
+// gone. With HTTP long-polling, a connection may take two files.
+func ReplacedFit(pids []int, conns int) error {
+	have := uint64(unix.RLIM_INFINITY)
+	for _, pid := range pids {
+		have = min(have, processes{pid}.openFiles())
+	}
+	if need := uint64(whileReplaced(conns, len(pids)) + spareFiles); len(pids) > 0 && have < need {
+		return &FileLimitError{Conns: conns, Servers: len(pids), Replaced: true, Need: need, Have: have}
 	}
 	return nil
 }

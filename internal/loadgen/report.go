@@ -27,9 +27,12 @@ type Report struct {
 	Processes int `json:"processes,omitempty"`
 
 	Accept Accept  `json:"accept"`
-	Memory *Memory `json:"memory,omitempty"` // with Config.PIDs
+	Memory *Memory `json:"memory,omitempty"` // with Config.PIDs or Servers
 	Hold   *Hold   `json:"hold,omitempty"`   // in Idle, with a duration
-	Load   *Load   `json:"load,omitempty"`   // in the modes with a load
+	// Series is the course of Idle, from when the first connection was opened
+	// until the end: 10 steps a second, fewer in a run of more than a minute.
+	Series []Second `json:"series,omitempty"`
+	Load   *Load    `json:"load,omitempty"` // in the modes with a load
 
 	Storm   *Reconnection `json:"storm,omitempty"`   // in Storm
 	Drops   *Delivery     `json:"drops,omitempty"`   // in Drops
@@ -53,7 +56,7 @@ type Accept struct {
 type Memory struct {
 	BeforeKiB        int64   `json:"before_kib"`         // before the first connection
 	ConnectedKiB     int64   `json:"connected_kib"`      // all set up; in Idle after Config.Settle
-	AfterKiB         int64   `json:"after_kib"`          // at the end, still connected
+	AfterKiB         int64   `json:"after_kib"`          // at the end, still connected; in Deploy of the servers there are then
 	PerConnectionKiB float64 `json:"per_connection_kib"` // (connected - before) / connections
 }
 
@@ -86,7 +89,7 @@ type Load struct {
 	Server    *CPU    `json:"server_cpu,omitempty"`
 	Generator CPU     `json:"generator_cpu"`
 	// OtherCores is what everything else on the machine took meanwhile, with
-	// Config.PIDs. Unless it is near 0, the figures say little.
+	// Config.PIDs or Servers. Unless it is near 0, the figures say little.
 	OtherCores float64  `json:"other_cores"`
 	Series     []Second `json:"series"`
 }
@@ -109,12 +112,15 @@ type CPU struct {
 	PerMessageMicros float64 `json:"per_message_us,omitempty"`
 }
 
-// Second is one step of a run's course: a second of a load, less of a storm.
+// Second is one step of a run's course: a second of a load, less of a storm and
+// of connections that do nothing.
 type Second struct {
-	At             float64 `json:"at_seconds"`     // its end, since the load began, warm-up included; in Storm since the cut
-	PerSecond      float64 `json:"per_second"`     // messages; in Storm connections that came back
-	Back           int     `json:"back,omitempty"` // in Storm: connections that are back
-	P50            float64 `json:"p50_ms"`         // 0 during the warm-up and in Storm, as is P99
+	At             float64 `json:"at_seconds"`            // its end, since the load began, warm-up included; in Storm since the cut
+	PerSecond      float64 `json:"per_second"`            // messages; in Storm connections that came back, in Idle those accepted
+	Conns          int     `json:"connections,omitempty"` // in Idle: connections there are
+	Back           int     `json:"back,omitempty"`        // in Storm: connections that are back
+	Away           int     `json:"away,omitempty"`        // in Drops and Deploy: connections that are not there
+	P50            float64 `json:"p50_ms"`                // 0 during the warm-up and in Storm and Idle, as is P99
 	P99            float64 `json:"p99_ms"`
 	ServerCores    float64 `json:"server_cores,omitempty"`
 	ServerKiB      int64   `json:"server_kib,omitempty"`
@@ -209,8 +215,13 @@ func (r *Report) Rows() []Row {
 		t.row("CPU per connection accepted", "server %s us, generator %s us", decimal(a.ServerMicros), decimal(a.GeneratorMicros))
 	}
 	if m := r.Memory; m != nil {
-		t.row("memory per connection", "%s KiB (%s KiB before, %s connected)",
-			decimal(m.PerConnectionKiB), count(m.BeforeKiB), count(m.ConnectedKiB))
+		if m.PerConnectionKiB > 0 {
+			t.row("memory per connection", "%s KiB (%s KiB before, %s connected)",
+				decimal(m.PerConnectionKiB), count(m.BeforeKiB), count(m.ConnectedKiB))
+		} else {
+			t.row("memory per connection", "- (%s KiB before, %s connected: served from what was left of before; start the server afresh)",
+				count(m.BeforeKiB), count(m.ConnectedKiB))
+		}
 		t.row("memory at the end", "%s KiB", count(m.AfterKiB))
 	}
 	if h := r.Hold; h != nil {
@@ -233,10 +244,19 @@ func (r *Report) Rows() []Row {
 	if r.Polling != nil {
 		t.polling(r.Polling)
 	}
-	if r.Lost > 0 {
-		t.row("lost connections", "%s (%s)", count(r.Lost), r.LostWhy)
+	if lost := r.unreturned(); lost > 0 {
+		t.row("lost connections", "%s (%s)", count(lost), r.LostWhy)
 	}
 	return t
+}
+
+// unreturned is how many connections were lost for good. Those that a server
+// took with it in Deploy came back: they are told of there.
+func (r *Report) unreturned() int {
+	if r.Deploy != nil {
+		return r.Lost - r.Deploy.Fallen
+	}
+	return r.Lost
 }
 
 func (r *Report) title() string {

@@ -15,6 +15,8 @@ type Deployment struct {
 	Percent   float64 `json:"delivered_percent"`
 	Worst     float64 `json:"worst_client_percent"`
 	Whole     int     `json:"clients_missing_nothing"`
+	// Histogram is how many messages clients got, in up to 21 ranges.
+	Histogram []GotRange `json:"histogram,omitempty"`
 
 	Fallen      int     `json:"connections_lost"` // and reconnected, some more than once
 	Returned    int     `json:"connections_returned"`

@@ -110,20 +110,28 @@ func (d *Delivery) got(numbers []int) {
 		return
 	}
 	slices.Sort(numbers)
-	width := max(1, (d.Messages+19)/20)
 	for _, n := range numbers {
 		d.Delivered += uint64(n)
-		from := n / width * width
-		if k := len(d.Histogram); k == 0 || d.Histogram[k-1].From != from {
-			d.Histogram = append(d.Histogram, GotRange{From: from, To: from + width - 1})
-		}
-		d.Histogram[len(d.Histogram)-1].Clients++
 	}
+	d.Histogram = ranges(numbers, max(1, (d.Messages+19)/20))
 	d.Min, d.Max, d.Median = numbers[0], numbers[len(numbers)-1], numbers[len(numbers)/2]
 	d.Mean = float64(d.Delivered) / float64(len(numbers))
 	if d.Expected > 0 {
 		d.Percent = 100 * float64(d.Delivered) / float64(d.Expected)
 	}
+}
+
+// ranges counts sorted numbers in ranges of a width. Ranges without any are
+// left out.
+func ranges(numbers []int, width int) (list []GotRange) {
+	for _, n := range numbers {
+		from := n / width * width
+		if k := len(list); k == 0 || list[k-1].From != from {
+			list = append(list, GotRange{From: from, To: from + width - 1})
+		}
+		list[len(list)-1].Clients++
+	}
+	return list
 }
 
 func (t *table) delivery(d *Delivery) {

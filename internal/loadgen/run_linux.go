@@ -12,21 +12,22 @@ import (
 )
 
 // Run puts load on the servers and returns what it measured. It fails when
-// the configuration is wrong, when a connection cannot be set up, or when
-// ctx ends; connections lost afterwards are counted in the report instead.
+// the configuration is wrong ([ConfigError]), when a connection cannot be set
+// up, when no message of those to be answered was, or when ctx ends;
+// connections lost afterwards are counted in the report instead.
 //
 // Run raises the process's limit on open files to its hard limit. Several
 // runs may go on at once, and then share what the machine has.
 func Run(ctx context.Context, cfg Config) (*Report, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
-		return nil, err
+		return nil, &ConfigError{err}
 	}
-	servers := processes(cfg.PIDs)
+	servers := newServers(&cfg)
 	if _, err := servers.rss(); err != nil {
 		return nil, err
 	}
-	if err := servers.fit(cfg.sockets()); err != nil {
+	if err := servers.running().fit(cfg.sockets()); err != nil {
 		return nil, err
 	}
 	processes, err := cfg.processes()
@@ -52,25 +53,22 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 
 // processes returns how many the run is shared among.
 func (c Config) processes() (int, error) {
-	if c.Processes > 0 || len(c.Worker) == 0 {
-		return max(1, c.Processes), nil
-	}
 	files, err := FileLimit()
 	if err != nil {
 		return 0, err
 	}
-	n := c.processesFor(files)
-	if n > MaxProcesses {
-		return 0, &FileLimitError{Conns: c.Conns / MaxProcesses, Need: uint64(c.sockets()/MaxProcesses + spareFiles), Have: files}
+	n := max(1, c.Processes)
+	if c.Processes == 0 && len(c.Worker) > 0 {
+		n = min(MaxProcesses, c.processesFor(files))
 	}
-	return n, nil
+	return n, c.fit(n, files)
 }
 
 // gather starts the processes that share the run.
 func (r *run) gather(ctx context.Context, processes int) error {
 	parts, err := portions(*r.cfg, processes)
 	if err != nil {
-		return err
+		return &ConfigError{err}
 	}
 	r.team, err = newTeam(ctx, r.cfg.Worker, parts)
 	return err
@@ -89,7 +87,7 @@ func (r *run) close() {
 type run struct {
 	cfg     *Config
 	clock   clock
-	servers processes
+	servers *servers
 	began   int64
 
 	// either: the connections are this process's own, or those of others
@@ -137,11 +135,14 @@ func (r *run) do(ctx context.Context) (*Report, error) {
 	if r.team != nil && r.team.failure() != nil {
 		return nil, r.team.failure()
 	}
+	if err := r.report.unanswered(); err != nil {
+		return nil, err
+	}
 	return &r.report, nil
 }
 
 func (r *run) phases(ctx context.Context) error {
-	if len(r.servers) > 0 {
+	if r.servers.known() {
 		before, err := r.servers.rss()
 		if err != nil {
 			return err
@@ -262,11 +263,7 @@ func (r *run) idle(ctx context.Context) error {
 }
 
 func (r *run) load(ctx context.Context) error {
-	lead := 10 * time.Millisecond
-	if r.team != nil {
-		lead = 200 * time.Millisecond // until all have heard of it
-	}
-	start := r.clock.now() + int64(lead)
+	start := r.soon()
 	w := window{start: start, count: start + int64(r.cfg.Warmup)}
 	w.end = w.count + int64(r.cfg.Duration)
 	r.watch.loadFrom(start)
@@ -274,6 +271,16 @@ func (r *run) load(ctx context.Context) error {
 	return r.all(ctx, load, func(ctx context.Context) error {
 		return r.beside(ctx, w.count, func(ctx context.Context) error { return r.conduct(ctx, w) })
 	})
+}
+
+// soon is a time at which all loops can begin something together: they will
+// have heard of it.
+func (r *run) soon() int64 {
+	lead := 10 * time.Millisecond
+	if r.team != nil {
+		lead = 200 * time.Millisecond
+	}
+	return r.clock.now() + int64(lead)
 }
 
 // conduct takes the marks of a load, and waits until it is over.
@@ -318,7 +325,7 @@ func (r *run) measured(from, to mark) {
 // otherCores returns what neither the servers nor the generator took; 0 when
 // the servers' processes are not known.
 func (r *run) otherCores(from, to mark, seconds float64) float64 {
-	if len(r.servers) == 0 {
+	if !r.servers.known() {
 		return 0
 	}
 	rest := (to.all - from.all) - (to.server - from.server) - (to.own - from.own)
@@ -326,7 +333,7 @@ func (r *run) otherCores(from, to mark, seconds float64) float64 {
 }
 
 func (r *run) serverCPU(from, to mark, seconds float64, messages uint64) *CPU {
-	if len(r.servers) == 0 {
+	if !r.servers.known() {
 		return nil
 	}
 	c := newCPU(to.server-from.server, seconds, messages)
@@ -338,7 +345,7 @@ func (r *run) serverCPU(from, to mark, seconds float64, messages uint64) *CPU {
 func (r *run) drain(ctx context.Context) error {
 	for end := r.clock.now() + int64(r.cfg.Drain); ; {
 		t := r.tally()
-		if now := r.clock.now(); t.sending == 0 && t.received >= t.expected || now >= end {
+		if now := r.clock.now(); t.busy == 0 && t.received >= t.expected || now >= end {
 			return nil
 		}
 		if err := r.sleep(ctx, r.clock.now()+int64(5*time.Millisecond)); err != nil {
@@ -358,6 +365,10 @@ func (r *run) finish() {
 	if s := r.report.Storm; s != nil {
 		r.allLatencies()
 		s.Return = latencyOf(r.watch.total)
+	}
+	if r.watch.idle != nil {
+		r.watch.idle.idle(r, true)
+		r.report.Series = r.watch.idle.series(func(s *Second) *int { return &s.Conns })
 	}
 	l := r.report.Load
 	if l == nil {
@@ -384,8 +395,15 @@ func (r *run) allLatencies() {
 }
 
 func (r *run) mark() (mark, error) {
+	m, err := r.bareMark()
+	m.tally = r.tally()
+	return m, err
+}
+
+// bareMark is a mark without what was counted: it asks no other process.
+func (r *run) bareMark() (mark, error) {
 	server, err := r.servers.cpu()
-	return mark{at: r.clock.now(), tally: r.tally(), server: server, own: r.generatorCPU(), all: machineCPU()}, err
+	return mark{at: r.clock.now(), server: server, own: r.generatorCPU(), all: machineCPU()}, err
 }
 
 func (r *run) tally() tally {
@@ -439,6 +457,7 @@ type watch struct {
 	// owned by the watching goroutine, then by whoever stopped it
 	last   mark
 	series []Second
+	idle   *course // in Idle
 	total  *hdrhistogram.Histogram
 }
 
@@ -454,20 +473,29 @@ func (w *watch) loadFrom(at int64) {
 	w.since = at
 }
 
-// start looks every second until the function it returns is called.
+// start looks every second until the function it returns is called, and more
+// often in Idle.
 func (w *watch) start(r *run) (stop func()) {
 	w.total = newHistogram()
 	w.last = mark{at: r.clock.now(), own: r.generatorCPU()}
 	w.last.server, _ = r.servers.cpu()
 	quit, done := make(chan struct{}), make(chan struct{})
+	if r.cfg.Mode == Idle {
+		w.idle = newCourse(w.last, 0)
+	}
 	go func() {
 		defer close(done)
-		tick := time.NewTicker(time.Second)
+		tick, step := time.NewTicker(time.Second), time.NewTicker(shortStep)
 		defer tick.Stop()
+		defer step.Stop()
 		for {
 			select {
 			case <-tick.C:
 				w.look(r)
+			case <-step.C:
+				if w.idle != nil {
+					w.idle.idle(r, false)
+				}
 			case <-quit:
 				return
 			}
@@ -510,7 +538,7 @@ func (w *watch) look(r *run) {
 	}
 	if since > 0 {
 		w.series = append(w.series, Second{
-			At: time.Duration(m.at - since).Seconds(), PerSecond: p.Rate, P50: ms(p.P50), P99: ms(p.P99),
+			At: time.Duration(m.at - since).Seconds(), PerSecond: p.Rate, Away: p.Away, P50: ms(p.P50), P99: ms(p.P99),
 			ServerCores: p.ServerCores, ServerKiB: p.ServerKiB, GeneratorCores: p.GeneratorCores,
 		})
 	}

@@ -1,18 +1,22 @@
 package loadgen_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"reflect"
+	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -23,22 +27,51 @@ import (
 	"github.com/socketeer-io/socketeer/internal/loadgen"
 )
 
-// asWorker makes the test binary be a process with a share of the load.
-const asWorker = "LOADGEN_TEST_WORKER"
+const (
+	// asWorker makes the test binary be a process with a share of the load.
+	asWorker = "LOADGEN_TEST_WORKER"
+	// workerFiles is how many files that may open.
+	workerFiles = "LOADGEN_TEST_FILES"
+)
 
 func TestMain(m *testing.M) {
-	switch os.Getenv(asWorker) {
+	how := os.Getenv(asWorker)
+	switch how {
 	case "":
 		goleak.VerifyTestMain(m)
-	case "works":
-		if err := loadgen.Work(context.Background(), os.Stdin, os.Stdout); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
+		return
 	case "fails":
 		fmt.Fprintln(os.Stderr, "no such luck")
 		os.Exit(3)
 	}
+	if n, err := strconv.ParseUint(os.Getenv(workerFiles), 10, 64); err == nil {
+		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: n, Max: n}); err != nil {
+			panic(err)
+		}
+	}
+	in := io.Reader(os.Stdin)
+	if how != "works" {
+		in = &mortal{in, how}
+	}
+	if err := loadgen.Work(context.Background(), in, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// mortal ends the process when it is told a word.
+type mortal struct {
+	io.Reader
+	word string
+}
+
+func (m *mortal) Read(b []byte) (int, error) {
+	n, err := m.Reader.Read(b)
+	if bytes.Contains(b[:n], []byte(m.word)) {
+		fmt.Fprintln(os.Stderr, "struck down")
+		os.Exit(4)
+	}
+	return n, err
 }
 
 // newServer serves the bench application and returns its address.
@@ -97,6 +130,37 @@ func TestRunIdle(t *testing.T) {
 	}
 	if r.Lost != 0 || r.Load != nil {
 		t.Errorf("lost %d, load %+v", r.Lost, r.Load)
+	}
+	wayIn(t, r)
+}
+
+// wayIn checks the course of connections that come in and stay.
+func wayIn(t *testing.T, r *loadgen.Report) {
+	t.Helper()
+	at, accepted := 0.0, 0.0
+	for _, step := range r.Series {
+		accepted += step.PerSecond * (step.At - at)
+		if step.At <= at || step.ServerKiB <= 0 || step.ServerCores < 0 || step.P50 != 0 || step.Back != 0 {
+			t.Errorf("%+v after %g s", step, at)
+		}
+		at = step.At
+	}
+	if len(r.Series) < 2 || r.Series[len(r.Series)-1].Conns != r.Conns || math.Abs(accepted-float64(r.Conns)) > 0.01 {
+		t.Errorf("%d connections, %g came in: %+v", r.Conns, accepted, r.Series)
+	}
+	if held := r.Accept.Seconds + r.Hold.Seconds; at < held || at > held+5 {
+		t.Errorf("the course ends after %g s, connecting and holding took %g", at, held)
+	}
+}
+
+// A course goes on for as long as it takes, with fewer steps a second.
+func TestLongCourse(t *testing.T) {
+	for n, want := range map[int]time.Duration{10: 100 * time.Millisecond, 650: 200 * time.Millisecond, 5000: 1600 * time.Millisecond} {
+		steps, next := loadgen.ThinCourse(n)
+		last := steps[len(steps)-1]
+		if next != want || len(steps) > 600 || len(steps) < min(n, 250) || last.At < float64(n)/10-next.Seconds() || math.Abs(last.PerSecond-10) > 0.01 {
+			t.Errorf("%d: the last of %d steps is %+v, the next %v later", n, len(steps), last, next)
+		}
 	}
 }
 
@@ -235,6 +299,10 @@ func TestRunRefusesConfig(t *testing.T) {
 		cfg := short(loadgen.Rooms, "127.0.0.1:1")
 		change(&cfg)
 		_, err := loadgen.Run(t.Context(), cfg)
+		var wrong *loadgen.ConfigError
+		if here := want == "no process" || want == "open files"; errors.As(err, &wrong) == here {
+			t.Errorf("%v is about the configuration, not the machine: %t", err, here)
+		}
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "socketeer: ") || strings.Contains(err.Error(), "\n") {
 			t.Errorf("want %q, got %v", want, err)
 		}

@@ -19,5 +19,8 @@ func Run(context.Context, Config) (*Report, error) {
 	return nil, errLinux
 }
 
+// ReplacedFit needs Linux, as Run does.
+func ReplacedFit([]int, int) error { return errLinux }
+
 // FileLimit needs Linux, as Run does.
 func FileLimit() (uint64, error) { return 0, errLinux }

@@ -56,7 +56,7 @@ func newLoops(s *portion, clk clock) ([]*loop, error) {
 		}
 		for _, t := range targets {
 			t = t.forLoop()
-			t.source = s.Part * ((cfg.sockets() + perSource - 1) / perSource)
+			t.source, t.share = s.Source, cfg.perSource()
 			loops[i].targets = append(loops[i].targets, t)
 		}
 	}
@@ -94,6 +94,9 @@ func deal(s *portion, p plan, loops []*loop) {
 		})
 		nth[at.target]++
 		c := &l.conns[len(l.conns)-1]
+		if cfg.Mode == Deploy {
+			c.nth = i // any server may get it
+		}
 		if l.rooms {
 			c.tag, c.slot = uint32(at.room), int32(at.slot)
 		}
@@ -172,14 +175,20 @@ func joinFrame(room string) []byte { return appendFrame(nil, opText, `421["join"
 // their rooms.
 func (l *loop) connect(ctx context.Context) error {
 	limit := max(1, l.cfg.ConnectInflight/l.cfg.Loops)
-	err := l.setUp(ctx, limit, func() int { return l.tally.accepted }, l.open)
+	err := l.setUp(ctx, limit, false, func() int { return l.tally.accepted }, l.open)
 	if err != nil || !l.joins {
 		return err
 	}
-	return l.setUp(ctx, 2*limit, func() int { return l.tally.ready }, func(c *conn) error {
+	err = l.setUp(ctx, 2*limit, true, func() int { return l.tally.ready }, func(c *conn) error {
 		l.join(c)
 		return nil
 	})
+	if err == nil && l.cfg.Mode == Deploy { // from now on: a server may go before the load has begun
+		l.mu.Lock()
+		l.returning = true
+		l.mu.Unlock()
+	}
+	return err
 }
 
 // join asks for the connection's room.
@@ -194,7 +203,7 @@ func (l *loop) join(c *conn) {
 
 // setUp starts something for each connection, at most limit at once, and
 // waits until it is done for all.
-func (l *loop) setUp(ctx context.Context, limit int, done func() int, start func(*conn) error) error {
+func (l *loop) setUp(ctx context.Context, limit int, joining bool, done func() int, start func(*conn) error) error {
 	began, reached := l.clock.now(), 0
 	for started := 0; done() < len(l.conns); {
 		l.mu.Lock()
@@ -212,11 +221,27 @@ func (l *loop) setUp(ctx context.Context, limit int, done func() int, start func
 		now := l.clock.now()
 		if n := done(); n > reached {
 			began, reached = now, n
-		} else if now-began > int64(stalled) {
-			return fmt.Errorf("socketeer: %d of %d connections were set up, then none for %v", n, len(l.conns), stalled)
+		} else if now-began > int64(l.cfg.Patience) {
+			return l.stuck(n, joining)
 		}
 	}
 	return nil
+}
+
+// stuck is the error of a set-up that does not go on: n of the loop's
+// connections are in the namespace or, when they were to join, in their rooms.
+func (l *loop) stuck(n int, joining bool) error {
+	of, patience := len(l.conns), l.cfg.Patience
+	switch {
+	case joining && n == 0:
+		return fmt.Errorf("socketeer: none of %d connections was told in %v that it had joined a room: %s", of, patience, application)
+	case joining:
+		return fmt.Errorf("socketeer: %d of %d connections joined their rooms, then none for %v", n, of, patience)
+	case len(l.cfg.PIDs) == 0 && l.cfg.Mode != Deploy: // there it has been looked at
+		return fmt.Errorf("socketeer: %d of %d connections were set up, then none for %v: "+
+			"the server may have reached its limit on open files (ulimit -n), which --pid tells before the run", n, of, patience)
+	}
+	return fmt.Errorf("socketeer: %d of %d connections were set up, then none for %v", n, of, patience)
 }
 
 // open starts a connection. On loopback it is usually there when connect

@@ -3,38 +3,42 @@ package loadgen
 import (
 	"context"
 	"math/rand/v2"
-	"sync/atomic"
 	"time"
 )
 
-// glance is how often the servers' memory is looked at for its peak.
-const glance = 50 * time.Millisecond
+const (
+	// glance is how often the servers' memory is looked at for its peak.
+	glance = 50 * time.Millisecond
+	// beforehand is how long before the cut its mark is made: it is not to
+	// have CPU time of the cut in it.
+	beforehand = 2 * time.Millisecond
+)
 
 // storm cuts all connections at once, and waits until all are back.
 func (r *run) storm(ctx context.Context) error {
 	r.watch.phase("settle")
-	var cut, done atomic.Bool
-	var cutting atomic.Int64
-	cutting.Store(int64(len(r.loops)))
-	loops := func(ctx context.Context, l *loop) error {
-		return l.storm(ctx, cut.Load, done.Load, func() { cutting.Add(-1) })
-	}
-	return r.together(ctx, loops, func(ctx context.Context) error {
-		defer done.Store(true)
+	err := r.all(ctx, instruction{Do: "hold"}, func(ctx context.Context) error {
 		if err := r.sleep(ctx, r.clock.now()+int64(r.cfg.Settle)); err != nil {
 			return err
 		}
-		if err := r.connected(); err != nil {
+		return r.connected()
+	})
+	if err != nil {
+		return err
+	}
+	cut := r.soon()
+	return r.all(ctx, instruction{Do: "storm", Start: cut}, func(ctx context.Context) error {
+		if err := r.sleep(ctx, cut-int64(beforehand)); err != nil {
 			return err
 		}
-		from, err := r.mark()
+		from, err := r.bareMark()
 		if err != nil {
 			return err
 		}
+		from.at = cut
 		r.watch.phase("storm")
 		way := newCourse(from, r.cfg.Duration)
-		cut.Store(true)
-		peak, err := r.allBack(ctx, way, from.at+int64(r.cfg.Duration), func() bool { return cutting.Load() == 0 })
+		peak, err := r.allBack(ctx, way, cut+int64(r.cfg.Duration))
 		if err != nil {
 			return err
 		}
@@ -43,7 +47,7 @@ func (r *run) storm(ctx context.Context) error {
 			return err
 		}
 		r.stormed(from, to, peak)
-		r.report.Storm.Series = way.series()
+		r.report.Storm.Series = way.series(func(s *Second) *int { return &s.Back })
 		if r.report.Memory == nil {
 			return nil
 		}
@@ -55,16 +59,15 @@ func (r *run) storm(ctx context.Context) error {
 // allBack waits until all connections have been cut and are back, or until the
 // end, and notes their way. It returns the most memory the servers were seen
 // with.
-func (r *run) allBack(ctx context.Context, way *course, end int64, cut func() bool) (peak int64, err error) {
+func (r *run) allBack(ctx context.Context, way *course, end int64) (peak int64, err error) {
 	for {
 		kib := r.servers.roughRSS()
 		peak = max(peak, kib)
-		now := r.clock.now()
-		allCut := cut()
 		t := r.tally()
-		over := allCut && t.back() >= t.cuts || now >= end
+		now := r.clock.now() // other processes take a while to answer
+		over := t.busy == 0 && t.back() >= t.cuts || now >= end
 		if over || way.due(now) {
-			way.note(r, now, &t, kib)
+			way.note(r, now, t.back(), t.returned, kib)
 		}
 		if over {
 			return peak, nil
@@ -104,10 +107,10 @@ func (r *run) stormed(from, to mark, peak int64) {
 	r.report.Storm = s
 }
 
-// storm holds the connections until they shall be cut, and while they return.
-func (l *loop) storm(ctx context.Context, cut, done func() bool, wasCut func()) error {
-	const wait = 10 * time.Millisecond
-	if err := l.hold(ctx, wait, func() bool { return cut() || done() }); err != nil {
+// storm holds the connections until the time when they are cut, all of them on
+// all loops, and while they return.
+func (l *loop) storm(ctx context.Context, cut int64, done func() bool) error {
+	if err := l.hold(ctx, time.Millisecond, func() bool { return l.clock.now() >= cut }); err != nil {
 		return err
 	}
 	l.mu.Lock()
@@ -117,7 +120,7 @@ func (l *loop) storm(ctx context.Context, cut, done func() bool, wasCut func()) 
 			l.cut(c, l.clock.now(), backoff(l.cfg.ReconnectDelay, 0, rand.Float64()))
 		}
 	}
+	l.through = true
 	l.mu.Unlock()
-	wasCut()
-	return l.hold(ctx, wait, done)
+	return l.hold(ctx, 10*time.Millisecond, done)
 }

@@ -81,7 +81,7 @@ func newTeam(ctx context.Context, command []string, parts []portion) (*team, err
 func newMember(s *process.Spawner, command []string, part portion) (*member, error) {
 	m := &member{
 		cmd:    exec.Command(command[0], command[1:]...), //nolint:noctx // leave ends it
-		output: &process.Tail{}, last: counts{Sending: 1},
+		output: &process.Tail{}, last: counts{Busy: 1},
 		ready: make(chan struct{}), finished: make(chan error, 1), counted: make(chan *counts, 1), gone: make(chan struct{}),
 	}
 	m.cmd.Stderr = m.output
@@ -153,8 +153,9 @@ func (m *member) do(ctx context.Context, i instruction) error {
 	}
 }
 
-// count asks what the process has counted. When it does not answer, what it said before still counts.
-func (m *member) count(i instruction) counts {
+// count asks what the process has counted. When it does not answer, what it
+// said before still counts, and the error says why.
+func (m *member) count(i instruction) (counts, error) {
 	m.asking.Lock()
 	defer m.asking.Unlock()
 	i.Report = true
@@ -164,13 +165,14 @@ func (m *member) count(i instruction) counts {
 	select {
 	case c := <-m.counted:
 		m.last = *c
-		m.last.Latencies = nil // they count once
-		return *c
+		m.last.Latencies, m.last.Clients = nil, nil // they count once
+		return *c, nil
 	case <-m.gone:
+		return m.last, m.failure
 	case <-timeout.C:
 		process.Kill(m.cmd) // the run fails for it
+		return m.last, fmt.Errorf("socketeer: a process with a share of the load did not say within %v what it has counted", replyTimeout)
 	}
-	return m.last
 }
 
 // leave ends the process: by the end of its input, or it is killed.
@@ -213,7 +215,11 @@ func (t *team) collect(into *hdrhistogram.Histogram) tally {
 	replies := make([]counts, len(t.members))
 	var wg sync.WaitGroup
 	for i, m := range t.members {
-		wg.Go(func() { replies[i] = m.count(instruction{Recent: into != nil}) })
+		wg.Go(func() {
+			var err error
+			replies[i], err = m.count(instruction{Recent: into != nil})
+			t.note(err)
+		})
 	}
 	wg.Wait()
 	var sum tally
@@ -228,18 +234,32 @@ func (t *team) collect(into *hdrhistogram.Histogram) tally {
 func (t *team) kinds() *kinds {
 	sum := newKinds()
 	for _, m := range t.members {
-		c := m.count(instruction{Kinds: true})
+		c, err := m.count(instruction{Kinds: true})
+		t.note(err)
 		t.note(mergePacked(sum.webSocket, c.WebSocket))
 		t.note(mergePacked(sum.polling, c.LongPolling))
 	}
 	return sum
 }
 
-// note keeps an error for failure.
+// clients adds up how the clients of all processes fared.
+func (t *team) clients() *clients {
+	sum := newClients()
+	for _, m := range t.members {
+		c, err := m.count(instruction{Clients: true})
+		t.note(err)
+		t.note(sum.unpack(c.Clients))
+	}
+	return sum
+}
+
+// note keeps the first error for failure.
 func (t *team) note(err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.err = errors.Join(t.err, err)
+	if t.err == nil {
+		t.err = err
+	}
 }
 
 // failure returns why what was counted is not to be trusted.

@@ -16,6 +16,7 @@ import (
 func shared(t *testing.T, cfg loadgen.Config, processes int) loadgen.Config {
 	t.Helper()
 	t.Setenv(asWorker, "works")
+	t.Setenv("GORACE", "halt_on_error=1 atexit_sleep_ms=0") // a race in a process is to fail the run
 	cfg.Processes, cfg.Worker = processes, []string{os.Args[0]}
 	return cfg
 }
@@ -66,7 +67,6 @@ func TestProcessesFail(t *testing.T) {
 		"no command to start them":                          func(_ *testing.T, c *loadgen.Config) { c.Worker = nil },
 		"takes 1 to 64":                                     func(_ *testing.T, c *loadgen.Config) { c.Processes = 65 },
 		"4 processes for 3 rooms":                           func(_ *testing.T, c *loadgen.Config) { c.Processes = 4 },
-		"storm is for one process":                          func(_ *testing.T, c *loadgen.Config) { c.Mode = loadgen.Storm },
 	} {
 		t.Run(want, func(t *testing.T) {
 			cfg := shared(t, short(loadgen.Rooms, addr), 2)
@@ -94,7 +94,10 @@ func TestFileLimit(t *testing.T) {
 	for want, change := range map[string]func(*loadgen.Config){
 		"a process of the load generator may have": func(c *loadgen.Config) { c.Processes = 1 },
 		"server process(es) may have":              func(c *loadgen.Config) { c.PIDs = []int{os.Getpid()} },
-		"connections need":                         func(*loadgen.Config) {}, // more processes than there may be
+		"more than 64 processes are too many":      func(*loadgen.Config) {},
+		"among more processes (--processes)":       func(c *loadgen.Config) { c.Mode, c.Processes = loadgen.Storm, 2 },
+		"or have smaller rooms (--room)":           func(c *loadgen.Config) { c.Room = c.Conns },
+		"the room is in one":                       func(c *loadgen.Config) { c.Mode = loadgen.Broadcast },
 	} {
 		cfg := shared(t, short(loadgen.Rooms, newServer(t)), 0)
 		cfg.Conns, cfg.PIDs = 1<<30, nil
@@ -116,5 +119,28 @@ func TestWorkerWithoutShare(t *testing.T) {
 	var out strings.Builder
 	if err := loadgen.Work(t.Context(), strings.NewReader(`{"Config":{"Mode":"sunny"},"Parts":1}`), &out); err != nil || !strings.Contains(out.String(), "sunny") {
 		t.Errorf("%v, told %q", err, out.String())
+	}
+}
+
+// TestReplacedFit has all clients on the last of the servers, or nearly.
+func TestReplacedFit(t *testing.T) {
+	for _, tt := range []struct{ conns, servers, want int }{
+		{1000, 1, 1000},
+		{1000, 2, 1000},
+		{10_000, 3, 7847}, // 3/4, and four times the root of that
+		{10_000, 5, 5163},
+		{4, 3, 4},
+	} {
+		if got := loadgen.WhileReplaced(tt.conns, tt.servers); got != tt.want {
+			t.Errorf("%d connections on %d servers: %d, want %d", tt.conns, tt.servers, got, tt.want)
+		}
+	}
+	if err := loadgen.ReplacedFit([]int{os.Getpid()}, 10); err != nil {
+		t.Error(err)
+	}
+	var limit *loadgen.FileLimitError
+	err := loadgen.ReplacedFit([]int{os.Getpid(), os.Getpid()}, 1<<30)
+	if !errors.As(err, &limit) || limit.Servers != 2 || limit.Need != 1<<30+loadgen.SpareFiles || !strings.Contains(err.Error(), "start more servers (--nodes)") {
+		t.Errorf("got %v", err)
 	}
 }

@@ -132,6 +132,8 @@ func (i instruction) onLoop(done func() bool) (func(context.Context, *loop) erro
 	case "load":
 		w := window{start: i.Start, count: i.Count, end: i.End}
 		return func(ctx context.Context, l *loop) error { return l.load(ctx, w, done) }, nil
+	case "storm":
+		return func(ctx context.Context, l *loop) error { return l.storm(ctx, i.Start, done) }, nil
 	}
 	return nil, fmt.Errorf("socketeer: this binary does not know how to %q: is it another version?", strings.TrimSpace(i.Do))
 }
@@ -143,6 +145,11 @@ func (w *worker) count(i instruction) (*counts, error) {
 	var err error
 	if i.Recent {
 		if c.Latencies, err = pack(h); err != nil {
+			return nil, err
+		}
+	}
+	if i.Clients {
+		if c.Clients, err = collectClients(w.loops).pack(); err != nil {
 			return nil, err
 		}
 	}

@@ -177,6 +177,7 @@ func DecodeEnvelope(b []byte) (*Message, error) {
 // it has options.
 func (r *reader) body(m *Message) (opts bool) {
 	var p reply
+	sockets, counted := false, false
 	w, _ := r.enter(true)
 	for r.next(&w) {
 		switch string(r.key()) {
@@ -203,17 +204,21 @@ func (r *reader) body(m *Message) (opts bool) {
 		case "moved":
 			m.Moved = r.truth()
 		case "sockets":
-			m.Sockets, _ = r.sockets()
+			m.Sockets, sockets = r.sockets()
 		case "clientCount":
 			m.ClientCount = r.count(math.MaxInt32)
+			counted = true
 		case "sid":
 			m.SID = r.text()
 		default:
 			r.skip()
 		}
 	}
-	if m.Type == ServerSideEmitResponse || m.Type == BroadcastAck {
+	switch {
+	case m.Type == ServerSideEmitResponse || m.Type == BroadcastAck:
 		p.into(r, m)
+	case m.Type == FetchSocketsResponse && !sockets, m.Type == BroadcastClientCount && !counted:
+		r.fail(errNoAnswer)
 	}
 	return opts
 }

@@ -149,6 +149,9 @@ var (
 // malformed describes what is wrong with a well-formed text.
 func malformed(what string) error { return fmt.Errorf("%w: %s", ErrMalformed, what) }
 
+// errNoAnswer is of a response that must not be taken for one that says none.
+var errNoAnswer = malformed("a response without an answer")
+
 // check finds what is missing from a decoded message.
 func (m *Message) check(opts bool) error {
 	switch m.Type {

@@ -72,12 +72,13 @@ func DecodeClassicResponse(b []byte) (*Message, error) {
 	number := -1
 	var p reply
 	var ids []string
-	sockets, rooms := false, false
+	sockets, rooms, counted := false, false, false
 	for name := range r.classic(m, &number) {
 		switch string(name) {
 		case "sockets":
-			m.Sockets, ids = r.sockets()
-			sockets = true
+			if m.Sockets, ids, sockets = r.socketsOrIDs(); !sockets {
+				r.fail(errNoAnswer)
+			}
 		case "rooms":
 			m.Rooms = r.names()
 			rooms = true
@@ -87,6 +88,7 @@ func DecodeClassicResponse(b []byte) (*Message, error) {
 			p.more = r.raw()
 		case "clientCount":
 			m.ClientCount = r.count(math.MaxInt32)
+			counted = true
 		case "sid":
 			m.SID = r.text()
 		default:
@@ -96,6 +98,9 @@ func DecodeClassicResponse(b []byte) (*Message, error) {
 	switch {
 	case number == classicClientCount:
 		m.Type = BroadcastClientCount
+		if !counted {
+			r.fail(errNoAnswer)
+		}
 	case number == classicAck:
 		m.Type = BroadcastAck
 		p.into(&r, m)

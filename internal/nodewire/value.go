@@ -56,11 +56,21 @@ func (r *reader) inline() []byte {
 	return v
 }
 
-// sockets reads descriptions of sockets, or of a classic node of old their ids.
-func (r *reader) sockets() (list []adapter.SocketInfo, ids []string) {
+// sockets reads descriptions of sockets; there is false for null.
+func (r *reader) sockets() (list []adapter.SocketInfo, there bool) {
+	list, ids, there := r.socketsOrIDs()
+	if len(ids) > 0 {
+		r.fail(malformed("a socket is not described"))
+	}
+	return list, there
+}
+
+// socketsOrIDs reads descriptions of sockets, or of a classic node of old their
+// ids, but not both.
+func (r *reader) socketsOrIDs() (list []adapter.SocketInfo, ids []string, there bool) {
 	w, ok := r.enter(false)
 	if !ok {
-		return nil, nil
+		return nil, nil, false
 	}
 	for r.next(&w) {
 		if r.atObject() {
@@ -68,8 +78,11 @@ func (r *reader) sockets() (list []adapter.SocketInfo, ids []string) {
 		} else if s := r.scalar(); r.err == nil {
 			ids = append(ids, string(s.text))
 		}
+		if len(list) > 0 && len(ids) > 0 {
+			r.fail(malformed("sockets and ids of sockets"))
+		}
 	}
-	return list, ids
+	return list, ids, true
 }
 
 // atObject reports whether an object comes next.
@@ -97,6 +110,9 @@ func (r *reader) socket() (s adapter.SocketInfo) {
 		default:
 			r.skip()
 		}
+	}
+	if s.ID == "" {
+		r.fail(malformed("a socket without an id"))
 	}
 	return s
 }

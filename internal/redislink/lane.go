@@ -224,6 +224,11 @@ func (n *lane) run() {
 			return
 		}
 		n.gather()
+		if err := n.usable(ctx); err != nil {
+			n.lost(err)
+			n.link.kick()
+			continue
+		}
 		var retired bool
 		batch, retired = n.take(batch)
 		if len(batch) > 0 {

@@ -1,8 +1,11 @@
 package redislink_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
+	"sync"
 	"testing"
 	"time"
 
@@ -42,7 +45,11 @@ func TestPublishOnly(t *testing.T) {
 // breaks its connection.
 func TestPublishOnlyFailover(t *testing.T) {
 	set := redistest.Sentinel(t)
-	l, _ := open(t, redislink.Options{URLs: []string{set.URL()}, PublishOnly: true})
+	said := new(sayings)
+	l, _ := open(t, redislink.Options{
+		URLs: []string{set.URL()}, PublishOnly: true, PublishTimeout: 500 * time.Millisecond,
+		Logger: slog.New(slog.NewTextHandler(said, nil)),
+	})
 	listener, heard := open(t, redislink.Options{URLs: []string{set.URL()}})
 	if err := listener.Subscribe(deadline(t), "news"); err != nil {
 		t.Fatal(err)
@@ -55,6 +62,28 @@ func TestPublishOnlyFailover(t *testing.T) {
 		return heard.got("news", "again")
 	})
 	eventually(t, "readiness", func() bool { return l.Ready() == nil })
+	if lost, again := said.count("connection to redis lost"), said.count("connected to redis again"); lost == 0 || lost != again {
+		t.Errorf("an outage was told %d times, its end %d times", lost, again)
+	}
+}
+
+// sayings is a log.
+type sayings struct {
+	mu sync.Mutex
+	b  []byte
+}
+
+func (s *sayings) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.b = append(s.b, b...)
+	return len(b), nil
+}
+
+func (s *sayings) count(text string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return bytes.Count(s.b, []byte(text))
 }
 
 // TestDial: a client alone, for commands.

@@ -21,15 +21,18 @@ const (
 	idleTime   = 500 * time.Millisecond
 )
 
+// usable makes a connection if something waits and there is none, or the one
+// there is has ended unnoticed. What waits is not taken before there is one: so
+// who retires the lane meanwhile gets all of it.
+func (n *lane) usable(ctx context.Context) error {
+	if n.waiting() == 0 || n.node != nil && (n.link.now()-n.used <= idleTime || !n.node.dead()) {
+		return nil
+	}
+	return n.connect(ctx)
+}
+
 // send sends a batch and deals with the answers.
 func (n *lane) send(ctx context.Context, batch []item) {
-	if n.node == nil || n.link.now()-n.used > idleTime && n.node.dead() {
-		if !n.connect(ctx) {
-			n.lost(errForced)
-			n.restore(batch)
-			return
-		}
-	}
 	b := n.node.client.B()
 	n.link.count.batches.Add(1)
 	if len(batch) == 1 {
@@ -147,16 +150,6 @@ func finishAll(items []item, err error) {
 	}
 }
 
-// restore puts a batch that was not sent back to where it was.
-func (n *lane) restore(batch []item) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	for i := range batch {
-		n.bytes += batch[i].size()
-	}
-	n.items = append(append(make([]item, 0, len(batch)+len(n.items)), batch...), n.items...)
-}
-
 // stopTimer is called with mu held.
 func (n *lane) stopTimer() {
 	if n.timer != nil {
@@ -168,10 +161,9 @@ func (n *lane) stopTimer() {
 // reconnect tries until there is a connection. It returns false if there is
 // no more need for one.
 func (n *lane) reconnect(ctx context.Context) bool {
-	for attempt := 0; ; attempt++ {
-		if n.connect(ctx) {
+	for attempt := 0; !n.over(); attempt++ {
+		if n.connect(ctx) == nil {
 			n.link.count.reconnects.Add(1)
-			n.link.outage.over(n.link.log, "connected to redis again")
 			return true
 		}
 		n.link.kick()
@@ -180,22 +172,24 @@ func (n *lane) reconnect(ctx context.Context) bool {
 		case <-n.link.draining:
 			return false
 		}
-		n.mu.Lock()
-		retired := n.retired
-		n.mu.Unlock()
-		if retired {
-			return false
-		}
 	}
+	return false
+}
+
+// over reports whether the lane is retired.
+func (n *lane) over() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.retired
 }
 
 // connect makes a connection and checks that it is to a master.
-func (n *lane) connect(ctx context.Context) bool {
+func (n *lane) connect(ctx context.Context) error {
 	n.disconnect()
 	node, err := n.link.newLaneNode(ctx, n.addr)
 	if err != nil {
 		n.link.log.Debug("no connection to redis", "err", explain(n.addr, err))
-		return false
+		return err
 	}
 	select {
 	case <-n.reset: // it asked for what was done just now
@@ -206,7 +200,8 @@ func (n *lane) connect(ctx context.Context) bool {
 	n.up, n.refuse = true, false
 	n.stopTimer()
 	n.mu.Unlock()
-	return true
+	n.link.outage.over(n.link.log, "connected to redis again")
+	return nil
 }
 
 func (n *lane) disconnect() {

@@ -34,8 +34,9 @@ type DeployOptions struct {
 	// Recover makes clients ask for the session they had, and this binary's
 	// nodes keep them.
 	Recover bool
-	// Polling is the share of the connections on HTTP long-polling.
-	Polling float64
+	// PIDs are processes that the servers need besides, such as a Redis: their
+	// CPU time and memory count as the servers'.
+	PIDs []int
 }
 
 func (o *DeployOptions) lead() time.Duration { return min(longestLead, o.Every) }
@@ -64,10 +65,13 @@ func Deploy(ctx context.Context, s Setup, o DeployOptions) (*loadgen.Report, err
 		return nil, err
 	}
 	defer servers.Close()
+	if err := loadgen.ReplacedFit(servers.PIDs(), o.Sockets()); err != nil {
+		return nil, err
+	}
 	r := &rollout{setup: s, opts: o, servers: servers}
 	report, err := loadgen.Run(ctx, loadgen.Config{
-		Addrs: servers.Addrs(), Mode: loadgen.Deploy, Conns: o.Conns, Room: o.Room, Rate: o.Deliveries,
-		Payload: s.Payload, Polling: o.Polling, Recover: o.Recover, Warmup: s.Warmup, Processes: 1,
+		Addrs: servers.Addrs(), PIDs: o.PIDs, Servers: servers.Processes, Mode: loadgen.Deploy, Conns: o.Conns, Room: o.Room, Rate: o.Deliveries,
+		Payload: s.Payload, Polling: o.Polling, Recover: o.Recover, Warmup: s.Warmup, Processes: s.Processes, Worker: s.Worker,
 		Duration: o.length(), Drain: stragglers,
 		During:   r.run,
 		Progress: func(p loadgen.Progress) { s.say("%s", p) },

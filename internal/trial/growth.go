@@ -57,11 +57,11 @@ type GrowthOptions struct {
 }
 
 // keptNodes is the number of nodes of the second curve.
-func (o *GrowthOptions) keptNodes(m capacity.Machine) int {
+func (o *GrowthOptions) keptNodes(m capacity.Machine, polling float64) int {
 	if o.KeepNodes > 0 || len(o.Conns) == 0 {
 		return o.KeepNodes
 	}
-	return min(m.Nodes(slices.Max(o.Conns)), fleet.MaxNodes)
+	return min(m.Nodes(capacity.Load{Conns: slices.Max(o.Conns), Polling: polling}.Sockets()), fleet.MaxNodes)
 }
 
 // Grow measures both curves. A limit, or a run that fails behind others, ends a
@@ -75,11 +75,11 @@ func Grow(ctx context.Context, s Setup, o GrowthOptions) (*GrowthReport, error) 
 	g := &GrowthReport{Machine: machine}
 	var nodes, conns []capacity.Load
 	for _, n := range o.Nodes {
-		nodes = append(nodes, capacity.Load{Nodes: n, Conns: o.KeepConns, Room: o.Room, Deliveries: o.Rate})
+		nodes = append(nodes, capacity.Load{Nodes: n, Conns: o.KeepConns, Room: o.Room, Deliveries: o.Rate, Polling: s.Polling})
 	}
-	kept := o.keptNodes(machine)
+	kept := o.keptNodes(machine, s.Polling)
 	for _, n := range o.Conns {
-		conns = append(conns, capacity.Load{Nodes: kept, Conns: n, Room: o.Room, Deliveries: o.Rate})
+		conns = append(conns, capacity.Load{Nodes: kept, Conns: n, Room: o.Room, Deliveries: o.Rate, Polling: s.Polling})
 	}
 	if g.Nodes, err = s.curve(ctx, "nodes", nodes); err != nil {
 		return nil, err
@@ -147,8 +147,12 @@ func (c *Curve) add(l capacity.Load, r *loadgen.Report) {
 }
 
 // last adds a run with as many connections as the servers may have open files
-// for, when l had too many and that is more than the runs before had.
+// for, when l had too many and that is more than the runs before had. A limit
+// of one of several processes of the load generator is no limit of a run.
 func (s Setup) last(ctx context.Context, c *Curve, l capacity.Load, limit *loadgen.FileLimitError) error {
+	if limit.Conns != l.Conns {
+		return nil
+	}
 	fit := int(limit.Have) - int(limit.Need) + l.Conns
 	fit -= fit % l.Room
 	if n := len(c.Points); fit < l.Room || n > 0 && fit <= c.Points[n-1].Conns {
@@ -168,6 +172,24 @@ func (s Setup) last(ctx context.Context, c *Curve, l capacity.Load, limit *loadg
 	return nil
 }
 
+var pointColumns = []string{
+	"nodes", "connections", "deliveries/s", "server CPU per delivery", "against the first", "server cores", "KiB a connection", "p99", "missing", "other processes",
+}
+
+// cells are the curve's points, for people.
+func (c *Curve) cells() (rows [][]string) {
+	for _, p := range c.Points {
+		l := p.Report.Load
+		rows = append(rows, []string{
+			fmt.Sprint(p.Nodes), loadgen.Count(float64(p.Conns)), loadgen.Count(l.PerSecond), loadgen.Decimal(p.DeliveryMicros) + " us",
+			fmt.Sprintf("%.2f", p.DeliveryMicros/c.Points[0].DeliveryMicros), fmt.Sprintf("%.2f", l.Server.Cores),
+			loadgen.Decimal(p.Report.Memory.PerConnectionKiB), loadgen.Decimal(l.Latency.P99) + " ms",
+			loadgen.Count(float64(l.Missing)), fmt.Sprintf("%.2f cores", l.OtherCores),
+		})
+	}
+	return rows
+}
+
 // WriteTable writes the curves for people.
 func (g *GrowthReport) WriteTable(w io.Writer) error {
 	for i, c := range []Curve{g.Nodes, g.Conns} {
@@ -178,13 +200,9 @@ func (g *GrowthReport) WriteTable(w io.Writer) error {
 			fmt.Fprintln(w)
 		}
 		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(t, "nodes\tconnections\tdeliveries/s\tserver CPU per delivery\tagainst the first\tserver cores\tKiB a connection\tp99\tmissing\tother processes")
-		for _, p := range c.Points {
-			l := p.Report.Load
-			fmt.Fprintf(t, "%d\t%s\t%s\t%s us\t%.2f\t%.2f\t%s\t%s ms\t%s\t%.2f cores\n",
-				p.Nodes, loadgen.Count(float64(p.Conns)), loadgen.Count(l.PerSecond), loadgen.Decimal(p.DeliveryMicros),
-				p.DeliveryMicros/c.Points[0].DeliveryMicros, l.Server.Cores, loadgen.Decimal(p.Report.Memory.PerConnectionKiB),
-				loadgen.Decimal(l.Latency.P99), loadgen.Count(float64(l.Missing)), l.OtherCores)
+		fmt.Fprintln(t, strings.Join(pointColumns, "\t"))
+		for _, row := range c.cells() {
+			fmt.Fprintln(t, strings.Join(row, "\t"))
 		}
 		if err := t.Flush(); err != nil {
 			return err

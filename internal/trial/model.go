@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/socketeer-io/socketeer/internal/capacity"
@@ -52,12 +53,17 @@ func FitModel(ctx context.Context, s Setup, strength float64) (*ModelReport, err
 	runs := make([]capacity.Run, len(loads))
 	for i, l := range loads {
 		l = l.Scaled(strength)
+		l.Polling = s.Polling
 		s.say("model, run %d of %d: %s", i+1, len(loads), title(l))
 		report, err := s.Run(ctx, l)
 		if err != nil {
 			return nil, err
 		}
 		runs[i] = Measured(l, report)
+		if what := runs[i].Unmeasured(); what != "" {
+			return nil, fmt.Errorf("socketeer: run %d of a capacity model has measured no %s in %v: was that too short, or is the server another process than the one started?",
+				i+1, what, s.Duration)
+		}
 	}
 	last := len(runs) - 1
 	m, err := capacity.Fit(runs[:last])
@@ -84,6 +90,9 @@ func ReadModel(file string) (*ModelReport, error) {
 	if r.Model.Delivery == 0 {
 		return nil, fmt.Errorf("socketeer: no capacity model in %s: bench model --json makes one", file)
 	}
+	if what := r.Check.Unmeasured(); what != "" {
+		return nil, fmt.Errorf("socketeer: no capacity model in %s that is to be trusted: the run to check it by has no %s; bench model --json makes one", file, what)
+	}
 	return &r, nil
 }
 
@@ -92,6 +101,22 @@ func (r *ModelReport) WriteTable(w io.Writer) error {
 	m := r.Model
 	fmt.Fprintf(w, "%s\n\n", r.Formula)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, row := range coefficients(&m) {
+		fmt.Fprintln(t, strings.Join(row, "\t"))
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintln(w)
+	fmt.Fprintln(t, strings.Join(residualColumns, "\t"))
+	for _, row := range r.residuals() {
+		fmt.Fprintln(t, strings.Join(row, "\t"))
+	}
+	return t.Flush()
+}
+
+// coefficients are the model's, with what each is, for people.
+func coefficients(m *capacity.Model) (rows [][]string) {
 	for _, row := range []struct {
 		name, unit string
 		value      float64
@@ -106,23 +131,25 @@ func (r *ModelReport) WriteTable(w io.Writer) error {
 		{"nodemem", "KiB, a node without connections", m.NodeKiB},
 		{"connmem", "KiB, a connection under load, garbage included", m.ConnectionKiB},
 	} {
-		fmt.Fprintf(t, "%s\t%s\t%s\n", row.name, loadgen.Decimal(row.value), row.unit)
+		rows = append(rows, []string{row.name, loadgen.Decimal(row.value), row.unit})
 	}
-	if err := t.Flush(); err != nil {
-		return err
-	}
-	fmt.Fprintln(w)
-	fmt.Fprintln(t, "nodes\tconnections\troom\tdeliveries/s\tserver cores\tpredicted\toff by\tMiB\tpredicted\toff by\t")
-	for _, run := range r.Runs {
-		writeResidual(t, run, "")
-	}
-	writeResidual(t, r.Check, "the check: not fitted on")
-	return t.Flush()
+	return rows
 }
 
-func writeResidual(w io.Writer, r capacity.Residual, remark string) {
-	fmt.Fprintf(w, "%d\t%s\t%d\t%s\t%.3f\t%.3f\t%+.0f%%\t%.1f\t%.1f\t%+.0f%%\t%s\n",
-		r.Nodes, loadgen.Count(float64(r.Conns)), r.Room, loadgen.Count(r.Deliveries),
-		r.ServerCores, r.Predicted.ServerCores, 100*r.ServerError(),
-		r.MemoryKiB/1024, r.Predicted.MemoryKiB/1024, 100*r.MemoryError(), remark)
+var residualColumns = []string{"nodes", "connections", "room", "deliveries/s", "server cores", "predicted", "off by", "MiB", "predicted", "off by", ""}
+
+// residuals are the model's runs beside what it says for them, for people.
+func (r *ModelReport) residuals() (rows [][]string) {
+	for _, run := range r.Runs {
+		rows = append(rows, residual(run, ""))
+	}
+	return append(rows, residual(r.Check, "the check: not fitted on"))
+}
+
+func residual(r capacity.Residual, remark string) []string {
+	return []string{
+		fmt.Sprint(r.Nodes), loadgen.Count(float64(r.Conns)), fmt.Sprint(r.Room), loadgen.Count(r.Deliveries),
+		fmt.Sprintf("%.3f", r.ServerCores), fmt.Sprintf("%.3f", r.Predicted.ServerCores), fmt.Sprintf("%+.0f%%", 100*r.ServerError()),
+		fmt.Sprintf("%.1f", r.MemoryKiB/1024), fmt.Sprintf("%.1f", r.Predicted.MemoryKiB/1024), fmt.Sprintf("%+.0f%%", 100*r.MemoryError()), remark,
+	}
 }

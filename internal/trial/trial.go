@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strconv"
 	"time"
 
 	"github.com/socketeer-io/socketeer/internal/capacity"
@@ -34,8 +35,11 @@ type Setup struct {
 	// Processes is loadgen.Config's.
 	Processes int
 	// Duration is the measured part of a run, default 5 s, and Warmup the load
-	// before it, default 1 s.
+	// before it, default none.
 	Duration, Warmup time.Duration
+	// Polling is the share of the connections on HTTP long-polling, in the runs
+	// of the table, a model and growth.
+	Polling float64
 	// Payload is the bytes of data in a message; default 64.
 	Payload int
 	// Progress, when set, is told what goes on, a line at a time.
@@ -45,9 +49,6 @@ type Setup struct {
 func (s Setup) withDefaults() Setup {
 	if s.Duration == 0 {
 		s.Duration = 5 * time.Second
-	}
-	if s.Warmup == 0 {
-		s.Warmup = time.Second
 	}
 	if s.Payload == 0 {
 		s.Payload = 64
@@ -80,7 +81,7 @@ func (s Setup) Run(ctx context.Context, l capacity.Load) (*loadgen.Report, error
 	defer servers.Close()
 	report, err := loadgen.Run(ctx, loadgen.Config{
 		Addrs: servers.Addrs(), PIDs: servers.PIDs(), Mode: loadgen.Rooms,
-		Conns: l.Conns, Room: l.Room, Rate: l.Deliveries, Payload: s.Payload,
+		Conns: l.Conns, Room: l.Room, Rate: l.Deliveries, Payload: s.Payload, Polling: l.Polling,
 		Duration: s.Duration, Warmup: s.Warmup,
 		Loops: int(math.Ceil(l.Deliveries / perLoop)), Processes: s.Processes, Worker: s.Worker,
 		Progress: func(p loadgen.Progress) { s.say("%s", p) },
@@ -93,8 +94,17 @@ func (s Setup) Run(ctx context.Context, l capacity.Load) (*loadgen.Report, error
 
 // title says what a load is.
 func title(l capacity.Load) string {
-	return fmt.Sprintf("%s connections on %d server(s), %s deliveries/s in rooms of %d",
-		loadgen.Count(float64(l.Conns)), l.Nodes, loadgen.Count(l.Deliveries), l.Room)
+	return fmt.Sprintf("%s connections on %d server(s), %s deliveries/s in rooms of %d%s",
+		loadgen.Count(float64(l.Conns)), l.Nodes, loadgen.Count(l.Deliveries), l.Room, polling(", %s on polling", l.Polling))
+}
+
+// polling says which share of the connections is on HTTP long-polling; nothing
+// when none is.
+func polling(format string, share float64) string {
+	if share == 0 {
+		return ""
+	}
+	return fmt.Sprintf(format, strconv.FormatFloat(100*share, 'f', -1, 64)+" %")
 }
 
 // Measured returns what a report says that a load took. The rate is the one

@@ -2,6 +2,7 @@ package trial_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -13,6 +14,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/socketeer-io/socketeer/internal/benchpage"
 	"github.com/socketeer-io/socketeer/internal/capacity"
 	"github.com/socketeer-io/socketeer/internal/cli"
 	"github.com/socketeer-io/socketeer/internal/fleet"
@@ -69,12 +71,15 @@ func TestTable(t *testing.T) {
 		{Nodes: 3, Conns: 1000, Room: 100, Deliveries: 3000},
 	} {
 		row := r.Rows[i]
-		if row.Run != want || row.Error != "" || row.Report == nil || row.Need == nil || row.Need.ServerCores < 0.2 {
+		if row.Run != want || row.Error != "" || row.Report == nil || row.Need == nil || row.Need.ServerCores < 0.2 || row.Check == nil {
 			t.Errorf("row %+v, want %+v", row, want)
 			continue
 		}
 		l := row.Report.Load
 		// On a busy machine, what is sent in so short a time arrives behind it.
+		if c := row.Check; c.ServerCores != l.Server.Cores || c.Deliveries != l.PerSecond || c.Predicted != known().Model.Predict(c.Load) {
+			t.Errorf("beside the model's: %+v", c)
+		}
 		if l.Received == 0 || l.Missing != 0 || row.Report.Processes != 2 || l.Messages > 0 && l.Server.PerMessageMicros <= 0 {
 			t.Errorf("load %+v", l)
 		}
@@ -86,12 +91,27 @@ func TestTable(t *testing.T) {
 	if err := r.WriteMarkdown(&markdown); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"200 of 10,000 (scaled by 0.020)", "1,000 of 50,000", "15 ms", "the scale asked for", "generator", "off by +0 %"} {
+	for _, want := range []string{"200 of 10,000 (scaled by 0.020)", "1,000 of 50,000", "15 ms", "the scale asked for", "predicted / measured", fmt.Sprintf("/ %.2f (", r.Rows[1].Check.ServerCores), "generator", "off by +0 %"} {
 		if !strings.Contains(table.String(), want) || !strings.Contains(markdown.String(), want) {
 			t.Errorf("no %q in\n%s\n%s", want, table.String(), markdown.String())
 		}
 	}
 	again(t, r, new(trial.TableReport))
+	page(t, r.Sheet(), "The table by which the field compares", "200 of 10,000", "row 1", "row 2", "Side by side", "the check: not fitted on", "connmem", "the capacity model&#39;s")
+}
+
+// page checks what a page about a sheet says.
+func page(t *testing.T, s benchpage.Sheet, parts ...string) {
+	t.Helper()
+	var b strings.Builder
+	if err := benchpage.WriteSheet(&b, s); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range parts {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("the page says nothing of %q", want)
+		}
+	}
 }
 
 // again checks that a report comes back from its JSON form.
@@ -106,12 +126,21 @@ func again(t *testing.T, r, into any) {
 	}
 }
 
+// A row that fails does so alone, and what all of it needs is looked for in
+// vain when no run for a model succeeds either.
 func TestTableRowThatFails(t *testing.T) {
 	s := short()
 	s.Serve = "false {port}"
-	r, err := trial.RunTable(t.Context(), s, trial.TableOptions{Rows: []int{1}, Scale: 1})
+	r, err := trial.RunTable(t.Context(), s, trial.TableOptions{Rows: []int{1, 2}, Scale: 1})
 	if err != nil {
 		t.Fatal(err)
+	}
+	const why = "server 1 ended: exit status 1; it printed nothing"
+	if err := r.Failed(); err == nil || !strings.HasPrefix(err.Error(), "socketeer: row 1 failed: "+why+"; row 2 failed: server ") {
+		t.Errorf("failed: %v", err)
+	}
+	if r.NoModel != why || r.Model != nil {
+		t.Errorf("model %+v: %s", r.Model, r.NoModel)
 	}
 	var table strings.Builder
 	if err := r.WriteTable(&table); err != nil || !strings.Contains(table.String(), "failed: server 1 ended: exit status 1") {
@@ -119,6 +148,26 @@ func TestTableRowThatFails(t *testing.T) {
 	}
 	if r.Rows[0].Met() {
 		t.Error("met")
+	}
+	page(t, r.Sheet(), "failed: server 1 ended")
+	r, err = trial.RunTable(t.Context(), s, trial.TableOptions{Rows: []int{2}, Scale: 1, Model: known()})
+	if err != nil || r.Rows[0].Need == nil || *r.Rows[0].Need != known().Model.Predict(trial.Rows()[1].Load) || r.Rows[0].Check != nil {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// However short the runs of a table are, those of its model measure something.
+func TestQuick(t *testing.T) {
+	for _, tt := range []struct{ duration, warmup, wantDuration, wantWarmup time.Duration }{
+		{10 * time.Second, 2 * time.Second, 4 * time.Second, 2 * time.Second},
+		{10 * time.Second, 0, time.Second, 0},
+		{500 * time.Millisecond, 2 * time.Second, time.Second, 500 * time.Millisecond},
+		{3 * time.Second, 10 * time.Second, 3 * time.Second, 3 * time.Second},
+	} {
+		q := trial.Quick(trial.Setup{Duration: tt.duration, Warmup: tt.warmup})
+		if q.Duration != tt.wantDuration || q.Warmup != tt.wantWarmup {
+			t.Errorf("%v after %v becomes %v after %v", tt.duration, tt.warmup, q.Duration, q.Warmup)
+		}
 	}
 }
 
@@ -134,10 +183,33 @@ func TestModel(t *testing.T) {
 	if err := r.WriteTable(&table); err != nil {
 		t.Fatal(err)
 	}
+	page(t, r.Sheet(), "CPU of the servers", "cores, over runs", "predicted", "the check: not fitted on", "of 9 runs", "connmem",
+		"server cores    = node * nodes &#43; held * connections &#43; delivery")
 	for _, want := range []string{"server cores", "crossing", "connmem", "not fitted on"} {
 		if !strings.Contains(table.String(), want) {
 			t.Errorf("no %q in\n%s", want, table.String())
 		}
+	}
+}
+
+// A server that is a child of the command takes no CPU time that is seen: that
+// ends a model with its first run.
+func TestModelOfNothing(t *testing.T) {
+	script := filepath.Join(t.TempDir(), "server")
+	text := "#!/bin/sh\n'" + os.Args[0] + "' serve --app bench --admin-addr off --log-level error --addr 127.0.0.1:$1 &\nwait\n"
+	if err := os.WriteFile(script, []byte(text), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s, runs := short(), 0
+	s.Serve = script + " {port}"
+	s.Progress = func(line string) {
+		if strings.HasPrefix(line, "model, run") {
+			runs++
+		}
+	}
+	_, err := trial.FitModel(t.Context(), s, 0.1)
+	if err == nil || !strings.Contains(err.Error(), "run 1 of a capacity model has measured no CPU time of the servers in 200ms") || runs != 1 {
+		t.Errorf("after %d runs: %v", runs, err)
 	}
 }
 
@@ -157,7 +229,7 @@ func TestReadModel(t *testing.T) {
 	if r, err := trial.ReadModel(file); err != nil || !reflect.DeepEqual(r, known()) {
 		t.Errorf("%+v, %v", r, err)
 	}
-	for _, bad := range []string{"", "{}", "[]"} {
+	for _, bad := range []string{"", "{}", "[]", `{"model":{"delivery_us":8}}`} {
 		write([]byte(bad))
 		if _, err := trial.ReadModel(file); err == nil || !strings.HasPrefix(err.Error(), "socketeer: no capacity model") {
 			t.Errorf("%q: %v", bad, err)
@@ -191,6 +263,8 @@ func TestGrow(t *testing.T) {
 		t.Errorf("%v in\n%s", err, table.String())
 	}
 	again(t, r, new(trial.GrowthReport))
+	page(t, r.Sheet(), "Server CPU per delivery", "µs, over nodes", "µs, over connections", "Over nodes: 40 connections, 1,000 deliveries/s in rooms of 10",
+		"Over connections: 1 server(s), 1,000 deliveries/s", "The curve over connections ends: the limit on open files", "130 connections: ", "against the first")
 }
 
 // All points of the curve over connections have the same nodes, and what does

@@ -12,9 +12,10 @@ const (
 	// MaxID is the largest ack id: the largest integer that is exact in
 	// JavaScript.
 	MaxID = 1<<53 - 1
-	// DefaultMaxAttachments is the limit of a Decoder that sets none.
-	DefaultMaxAttachments = 10
 )
+
+// DefaultMaxAttachments is the limit of a [Decoder] that sets none.
+const DefaultMaxAttachments = 10
 
 // Decoder assembles packets from the messages of one connection. The zero
 // value is ready. It must not be used by several goroutines at once.

@@ -54,7 +54,9 @@ type Config struct {
 	// HistoryBytes bounds what is remembered of what was read. Default 128 MiB.
 	HistoryBytes int
 	// BacklogBytes bounds what waits for JetStream, and as much again what waits
-	// for the stream. Default 64 MiB.
+	// for the stream. When there is more, what has waited for longer than
+	// KeepTimeout does not reach the other nodes any more; if that does not help,
+	// what is new is refused. Default 64 MiB.
 	BacklogBytes int
 	Logger       *slog.Logger // default silent
 }

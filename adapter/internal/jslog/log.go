@@ -199,12 +199,16 @@ func (l *Log) space(nsp string) *space {
 // Newer reports whether offset a was given after b.
 func (l *Log) Newer(a, b string) bool { return Newer(a, b) }
 
-// Ready returns why the stream cannot be read at present, or nil.
+// Ready returns why the stream cannot be read at present, or takes no messages,
+// or nil.
 func (l *Log) Ready() error {
 	if s := l.js.Conn().Status(); s != nats.CONNECTED {
 		return fmt.Errorf("socketeer: jetstream: not connected: %v", s)
 	}
-	return l.read.ready()
+	if err := l.read.ready(); err != nil {
+		return err
+	}
+	return l.write.ready()
 }
 
 // Reconnected says that the connection is a new one: what was under way on the

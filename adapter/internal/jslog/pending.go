@@ -22,10 +22,12 @@ type appended struct {
 
 // InTurn does something of size bytes after all that was appended before has
 // been kept or given up: before it returns if that is so, else later. It is told
-// the sequence of what of this node was kept last.
+// the sequence of what of this node was kept last. If too much waits, that is
+// counted.
 func (l *Log) InTurn(size int, do func(at uint64)) error {
 	waits, fits := l.pending.Follow(&appended{do: do, at: time.Now()}, itemOverhead+size, l.cfg.BacklogBytes)
 	if !fits {
+		l.count.dropBacklog.Add(1)
 		return errBacklog
 	}
 	if !waits {

@@ -23,6 +23,10 @@ const itemOverhead = 256
 // maxAttempt bounds the wait for the answer to one write, which is repeated.
 const maxAttempt = time.Second
 
+// refusedTime is how long JetStream may refuse messages until the node is not
+// ready: a single error may be of a moment.
+const refusedTime = 2 * time.Second
+
 var errBacklog = errors.New("socketeer: jetstream takes messages slower than they come")
 
 // writer writes records, in order: callers queue, its goroutine sends what has
@@ -38,6 +42,9 @@ type writer struct {
 	number uint64 // of the newest item
 	full   bool   // overflowing; logged once until it has drained
 	closed bool
+
+	refused time.Time // since when JetStream answers with errors
+	why     error     // the last of these
 }
 
 // item is a record to be written.
@@ -57,14 +64,18 @@ func (it *item) size() int { return itemOverhead + len(it.body) }
 func (w *writer) push(it item, noted func(number uint64)) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	limit := w.l.cfg.BacklogBytes
+	if !it.must && w.bytes+it.size() > limit {
+		w.makeRoom(limit - limit/8 - it.size())
+	}
 	switch {
 	case w.closed:
 		return errClosed
-	case !it.must && w.bytes+it.size() > w.l.cfg.BacklogBytes && w.bytes > 0:
+	case !it.must && w.bytes+it.size() > limit && w.bytes > 0:
 		w.l.count.dropBacklog.Add(1)
 		if !w.full {
 			w.full = true
-			w.l.log.Warn("jetstream takes messages slower than they come: they are not sent to other nodes", "backlog", w.l.cfg.BacklogBytes)
+			w.l.log.Warn("jetstream takes messages slower than they come: they are not sent to other nodes", "backlog", limit)
 		}
 		return errBacklog
 	}
@@ -77,6 +88,25 @@ func (w *writer) push(it item, noted func(number uint64)) error {
 		w.signal()
 	}
 	return nil
+}
+
+// makeRoom drops what has waited for longer than KeepTimeout, the oldest first,
+// until no more than goal bytes are left. The clients of this node have got that
+// without an offset, and go on getting what is new. With mu held.
+func (w *writer) makeRoom(goal int) {
+	old := time.Now().Add(-w.l.cfg.KeepTimeout)
+	kept, i := w.items[:0], 0
+	for ; i < len(w.items) && w.bytes > goal && w.items[i].at.Before(old); i++ {
+		if it := w.items[i]; it.must {
+			kept = append(kept, it)
+		} else {
+			w.bytes -= it.size()
+			w.l.count.dropBacklog.Add(1)
+		}
+	}
+	kept = append(kept, w.items[i:]...)
+	clear(w.items[len(kept):])
+	w.items = kept
 }
 
 func (w *writer) signal() {
@@ -134,6 +164,7 @@ func (w *writer) run(ctx context.Context) {
 		if closed {
 			return
 		}
+		w.answered(nil) // nothing is left that it may refuse
 		select {
 		case <-w.wake:
 		case <-ctx.Done():
@@ -163,6 +194,7 @@ func (w *writer) deal(ctx context.Context, batch []item) {
 			return
 		}
 		err := w.send(ctx, batch)
+		w.answered(err)
 		if err == nil {
 			w.l.count.written.Add(uint64(len(batch)))
 			w.l.count.batches.Add(1)
@@ -227,6 +259,33 @@ func (w *writer) send(ctx context.Context, batch []item) error {
 	_, err := w.l.js.Publish(ask, cfg.logSubject(cfg.Self), b, jetstream.WithMsgID(id),
 		jetstream.WithExpectStream(cfg.logStream()), jetstream.WithRetryAttempts(0))
 	return err
+}
+
+// answered notes what came of an attempt. JetStream can be there and take
+// nothing: a stream that is full, an account without room.
+func (w *writer) answered(err error) {
+	var api *jetstream.APIError
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case !errors.As(err, &api) || passing(err):
+		w.refused, w.why = time.Time{}, nil
+	case w.refused.IsZero():
+		w.refused = time.Now()
+		fallthrough
+	default:
+		w.why = err
+	}
+}
+
+// ready returns why JetStream has been taking nothing for a while, or nil.
+func (w *writer) ready() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.why == nil || time.Since(w.refused) < refusedTime {
+		return nil
+	}
+	return fmt.Errorf("socketeer: jetstream takes no messages: %w", w.why)
 }
 
 // close lets run end when nothing waits any more.

@@ -317,7 +317,7 @@ func TestTooMuch(t *testing.T) {
 	h.queue = 1000
 	a := open(t, h.start(t, "go"))
 	h.nodejs("0123456789abcdef", func(*nodewire.Message) []*nodewire.Message {
-		return []*nodewire.Message{{Type: nodewire.FetchSocketsResponse, Sockets: make([]adapter.SocketInfo, 100)}}
+		return []*nodewire.Message{{Type: nodewire.FetchSocketsResponse, Sockets: slices.Repeat([]adapter.SocketInfo{{ID: "s"}}, 100)}}
 	})
 	_, err := ask(patient(t), a, adapter.Fetch)
 	var partial *adapter.PartialError

@@ -133,7 +133,7 @@ func (l *loader) file(path string) error {
 	for _, name := range k.Keys() {
 		key, ok := l.key(name)
 		if !ok {
-			l.problem("%s: unknown key %q%s", path, name, didYouMean(strings.ReplaceAll(name, "_", "-"), names))
+			l.problem("%s: unknown key %q%s", path, name, DidYouMean(strings.ReplaceAll(name, "_", "-"), names))
 			continue
 		}
 		v := k.Get(name)
@@ -167,7 +167,7 @@ func (l *loader) environ(environ []string) {
 	for _, name := range k.Keys() {
 		i := slices.Index(names, name)
 		if i < 0 {
-			l.problem("unknown environment variable %s%s", name, didYouMean(name, names))
+			l.problem("unknown environment variable %s%s", name, DidYouMean(name, names))
 			continue
 		}
 		v, key := k.Get(name), l.keys[i]

@@ -2,23 +2,13 @@ package config
 
 import "fmt"
 
-// didYouMean returns " (did you mean ...?)" when one of known is close to
+// DidYouMean returns " (did you mean ...?)" when one of known is close to
 // name, else "".
-func didYouMean(name string, known []string) string {
+func DidYouMean(name string, known []string) string {
 	if n := nearest(name, known); n != "" {
 		return fmt.Sprintf(" (did you mean %s?)", n)
 	}
 	return ""
-}
-
-// Suggest returns the key whose name is closest to name, or "" when none is
-// close.
-func Suggest(name string) string {
-	var names []string
-	for _, k := range Keys() {
-		names = append(names, k.Name)
-	}
-	return nearest(name, names)
 }
 
 // nearest returns the known word that takes the fewest edits to reach, if
@@ -33,22 +23,26 @@ func nearest(name string, known []string) string {
 	return at
 }
 
-// distance is the number of bytes to insert, delete or replace (Levenshtein).
+// distance is the number of bytes to insert, delete or replace, or of
+// neighbours to swap (Levenshtein's, with the swaps that typing makes).
 func distance(a, b string) int {
-	row := make([]int, len(b)+1)
+	before, row, next := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j
 	}
 	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
+		next[0] = i + 1
 		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost = 1 + min(diagonal, row[j], row[j+1])
+			if a[i] == b[j] {
+				next[j+1] = row[j]
+				continue
 			}
-			diagonal, row[j+1] = row[j+1], cost
+			next[j+1] = 1 + min(row[j], row[j+1], next[j])
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				next[j+1] = min(next[j+1], 1+before[j-1])
+			}
 		}
+		before, row, next = row, next, before
 	}
 	return row[len(b)]
 }

@@ -105,7 +105,7 @@ func (s Scenario) ParseReport(b []byte) (*Report, error) {
 const DisturbedAbove = 0.15
 
 // Others returns how many cores other processes took while the load was
-// measured. Of an idle run, and of a deployment, it is not known, and 0.
+// measured. Of an idle run it is not known, and 0.
 func (r *Report) Others() float64 {
 	switch {
 	case r.Load != nil:

@@ -114,7 +114,7 @@ func (m deploy) args(s Scenario, d time.Duration) []string {
 }
 
 func (deploy) metrics(Scenario) []Metric {
-	return []Metric{
+	return append([]Metric{
 		{Delivered, "delivered, %", false, func(r *Report) float64 { return r.Deploy.Percent }},
 		{Undelivered, "missed, %", true, func(r *Report) float64 { return 100 - r.Deploy.Percent }},
 		{P50, "gap p50, ms", true, func(r *Report) float64 { return r.Deploy.Gap.P50 }},
@@ -125,13 +125,13 @@ func (deploy) metrics(Scenario) []Metric {
 		{Fallen, "connections lost", false, func(r *Report) float64 { return r.Deploy.Fallen }},
 		{Back, "back at the end, %", false, func(r *Report) float64 { return r.Deploy.Back }},
 		{FailedAttempts, "failed attempts", false, func(r *Report) float64 { return r.Deploy.Failed }},
-		{GeneratorCores, "load generator, cores", false, func(r *Report) float64 { return r.Load.Generator.Cores }},
-	}
+		{DeliveryCPU, "server CPU, us/delivery", true, func(r *Report) float64 { return r.Load.Server.PerMessageMicros }},
+	}, coresOf(func(r *Report) Cores { return r.Load.Cores })...)
 }
 
 func (deploy) lacks(r *Report) string {
-	if r.Deploy == nil || r.Load == nil {
+	if r.Deploy == nil {
 		return "no deployment"
 	}
-	return ""
+	return load{}.lacks(r)
 }

@@ -17,7 +17,7 @@ const (
 		"deploy": {"delivered_percent": 95, "connections_lost": 100, "connected_percent": 98,
 			"gap": {"p50_ms": 1000, "p99_ms": 1500}, "reconnect": {"p50_ms": 2, "p99_ms": 20}, "failed_attempts": 7,
 			"connections_returned": 80, "recovered": 60},
-		"load": {"missing": 500, "missed_sends": 8, "misordered": 2, "generator_cpu": {"cores": 0.1}, "other_cores": 0}}`
+		"load": {"missing": 500, "missed_sends": 8, "misordered": 2, "server_cpu": {"cores": 0.4, "per_message_us": 60}, "generator_cpu": {"cores": 0.1}, "other_cores": 0.3}}`
 )
 
 // What clients miss while they are away on purpose is a figure, and no fault.
@@ -38,8 +38,9 @@ func TestReturns(t *testing.T) {
 		}, scenario.Faults{Duplicated: 3, Lost: 1}, false},
 		{"deploy", deployReport, map[scenario.Key]float64{
 			scenario.Delivered: 95, scenario.Undelivered: 5, scenario.P50: 1000, scenario.P99: 1500, scenario.ReconnectP50: 2, scenario.ReconnectP99: 20,
-			scenario.Recovered: 75, scenario.Fallen: 100, scenario.Back: 98, scenario.FailedAttempts: 7, scenario.GeneratorCores: 0.1,
-		}, scenario.Faults{Misordered: 2}, false},
+			scenario.Recovered: 75, scenario.Fallen: 100, scenario.Back: 98, scenario.FailedAttempts: 7, scenario.DeliveryCPU: 60,
+			scenario.ServerCores: 0.4, scenario.GeneratorCores: 0.1, scenario.OtherCores: 0.3,
+		}, scenario.Faults{Misordered: 2}, true},
 	} {
 		t.Run(tt.scenario, func(t *testing.T) {
 			s := named(t, tt.scenario)

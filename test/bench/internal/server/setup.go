@@ -78,11 +78,11 @@ func (t *Tools) Prepare(ctx context.Context, k Kind, died func(error)) (*Setup, 
 // nodes of s, or, when s was only prepared, starts them; nodes of ours it starts
 // by itself. It must run in the folder and with the environment of Surroundings.
 func (s *Setup) Load() []string {
+	var pids []string
+	for _, pid := range s.PIDs {
+		pids = append(pids, strconv.Itoa(pid))
+	}
 	if len(s.Addrs) > 0 {
-		pids := make([]string, len(s.PIDs))
-		for i, pid := range s.PIDs {
-			pids[i] = strconv.Itoa(pid)
-		}
 		return []string{"--addr", strings.Join(s.Addrs, ","), "--pid", strings.Join(pids, ",")}
 	}
 	args := []string{"--adapter", s.Kind.adapter}
@@ -91,6 +91,9 @@ func (s *Setup) Load() []string {
 	}
 	if s.Kind.recovers {
 		args = append(args, "--recover")
+	}
+	if len(pids) > 0 {
+		args = append(args, "--pid", strings.Join(pids, ","))
 	}
 	return args
 }

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -43,7 +44,7 @@ func TestPrepare(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := strings.Join(s.Load(), " "), "--serve node ws-server.js {port}"; got != want {
+	if got, want := strings.Join(s.Load(), " "), fmt.Sprint("--serve node ws-server.js {port} --pid ", s.PIDs[0]); got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	dir, env := s.Surroundings()

@@ -1,0 +1,87 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/socketeer-io/socketeer/internal/benchpage"
+	"github.com/socketeer-io/socketeer/internal/loadgen"
+)
+
+// maxReport is the size of the largest report that is read, in bytes.
+const maxReport = 16 << 20
+
+const pageLong = `Write a page about reports that "bench --json" and "bench deploy --json" have
+printed: about one, or one that compares up to 8, with a curve for each. Runs
+are named by their files.`
+
+// newBenchPageCommand returns the command that makes a page of reports.
+func newBenchPageCommand() *cobra.Command {
+	var path string
+	cmd := &cobra.Command{
+		Use:   "page REPORT.json... --html FILE",
+		Short: "Compare runs on a page",
+		Long:  pageLong,
+		Example: `  socketeer bench --addr 127.0.0.1:3000 --mode rooms --json > before.json
+  socketeer bench page before.json after.json --html compared.html`,
+		Args: func(_ *cobra.Command, files []string) error {
+			if len(files) < 1 || len(files) > benchpage.MaxRuns {
+				return wrong("%d reports: takes 1 to %d", len(files), benchpage.MaxRuns)
+			}
+			return nil
+		},
+		RunE: func(_ *cobra.Command, files []string) error {
+			runs := make([]benchpage.Run, len(files))
+			for i, file := range files {
+				r, err := readReport(file)
+				if err != nil {
+					return err
+				}
+				runs[i] = benchpage.Run{Name: strings.TrimSuffix(filepath.Base(file), ".json"), Report: r}
+			}
+			for i := range runs { // files of the same name are told apart by their folders
+				if slices.ContainsFunc(runs[:i], func(r benchpage.Run) bool { return r.Name == runs[i].Name }) {
+					runs[i].Name = files[i]
+				}
+			}
+			return writePage(path, func(w io.Writer) error { return benchpage.WriteHTML(w, runs) })
+		},
+	}
+	cmd.Flags().StringVar(&path, "html", "", "the file to write")
+	if err := cmd.MarkFlagRequired("html"); err != nil {
+		panic(err) // no such flag: a mistake in this function
+	}
+	return cmd
+}
+
+// readReport reads the JSON form of a report.
+func readReport(file string) (*loadgen.Report, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, fmt.Errorf("socketeer: no report: %w", err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxReport+1))
+	var r loadgen.Report
+	switch {
+	case err == nil && len(b) > maxReport:
+		err = fmt.Errorf("more than %d MiB", maxReport>>20)
+	case err == nil:
+		err = json.Unmarshal(b, &r)
+	}
+	if err == nil && !slices.Contains(loadgen.Modes(), r.Mode) {
+		err = errors.New("bench --json and bench deploy --json make one")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("socketeer: no report of a run in %s: %w", file, err)
+	}
+	return &r, nil
+}
