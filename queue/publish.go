@@ -60,7 +60,13 @@ func (q *Queue) put(ctx context.Context, name string, j *Job) (string, error) {
 		return "", err
 	}
 	args := append([]string{strconv.Itoa(max(q.o.MaxLen, 0))}, fields...)
-	id, err := publishScript.Exec(ctx, q.redis, []string{q.key(name)}, args).ToString()
+	store := func() (string, error) {
+		return publishScript.Exec(ctx, q.redis, []string{q.key(name)}, args).ToString()
+	}
+	id, err := store()
+	for rueidis.IsRedisNil(err) && q.makeRoom(ctx, name) {
+		id, err = store()
+	}
 	switch {
 	case rueidis.IsRedisNil(err):
 		q.count.refused.Add(1)

@@ -58,7 +58,8 @@ type Options struct {
 	// Prefix of the keys. Default "socketeer".
 	Prefix string
 	// MaxLen is how many jobs a queue holds at most, those being handled
-	// included. Publish refuses more. Default 100,000; negative: no bound.
+	// included. What is done does not count. Publish refuses more. Default
+	// 100,000; negative: no bound.
 	MaxLen int
 	// MaxDead is how many dead letters a queue keeps, about: the oldest go.
 	// Default 10,000; negative: no bound.
@@ -99,6 +100,9 @@ type Queue struct {
 	count counters
 
 	closing sync.Once
+
+	sweeping chan struct{}        // capacity 1: who has put something in owns swept
+	swept    map[string]time.Time // when a full queue was found to be full of work
 }
 
 // New connects to Redis, or takes over the application's connection. The ctx
@@ -109,7 +113,7 @@ func New(ctx context.Context, o Options) (*Queue, error) {
 	if err != nil {
 		return nil, err
 	}
-	q := &Queue{o: o, log: o.Logger, redis: o.Client}
+	q := &Queue{o: o, log: o.Logger, redis: o.Client, sweeping: make(chan struct{}, 1), swept: make(map[string]time.Time)}
 	if q.redis == nil {
 		if q.redis, err = dial(ctx, &o); err != nil {
 			return nil, err

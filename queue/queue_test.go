@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -18,6 +19,10 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if addr := os.Getenv(asWorker); addr != "" {
+		fmt.Fprintln(os.Stderr, work(addr, os.Getenv(asName))) // until it is killed
+		os.Exit(1)
+	}
 	// The client of a Redis Cluster closes connections to nodes that it does not
 	// use any more after some seconds.
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*clusterClient)._refresh.func2"))
@@ -137,7 +142,8 @@ func TestOnceEach(t *testing.T) {
 		t.Errorf("%d jobs handled, %d different; want %d", len(seen), len(slices.Compact(seen)), publishers*each)
 	}
 	eventually(t, "an empty stream", func() bool { return s.Must("XLEN", "socketeer:queue:{work}") == int64(0) })
-	if c := q.Counters(); c.Handled != publishers*each || c.Published != publishers*each || c.Lost+c.Failed+c.Dead != 0 {
+	eventually(t, "the last acknowledgement to be counted", func() bool { return q.Counters().Handled == publishers*each })
+	if c := q.Counters(); c.Published != publishers*each || c.Lost+c.Failed+c.Dead != 0 {
 		t.Errorf("got %+v", c)
 	}
 }

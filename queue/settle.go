@@ -25,7 +25,7 @@ const ackPatience = time.Minute
 var (
 	// deadScript moves a job to the dead letters, if nobody has acknowledged
 	// it. KEYS: queue, dead letters. ARGV: group, id, most dead letters, fields.
-	deadScript = rueidis.NewLuaScript(`
+	deadScript = rueidis.NewLuaScript(doneLua + `
 if redis.call('XACK', KEYS[1], ARGV[1], ARGV[2]) == 0 then return 0 end
 local most = tonumber(ARGV[3])
 if most > 0 then
@@ -33,6 +33,7 @@ if most > 0 then
 else
   redis.call('XADD', KEYS[2], '*', unpack(ARGV, 4))
 end
+acked(KEYS[1], ARGV[2])
 return 1`)
 
 	// leaveScript ends the lease of a job after a time, if it is still this
@@ -91,7 +92,7 @@ func (c *consumer) protect(ctx context.Context, j *Job) (err error) {
 // ack removes a job that is done from the queue.
 func (c *consumer) ack(working context.Context, h *held) {
 	n, err := c.insist(working, func(ctx context.Context) rueidis.RedisResult {
-		return c.q.redis.Do(ctx, c.q.redis.B().Xack().Key(c.key).Group(c.group).Id(h.job.ID).Build())
+		return ackScript.Exec(ctx, c.q.redis, []string{c.key}, []string{c.group, h.job.ID})
 	})
 	mine := c.drop(h)
 	switch {

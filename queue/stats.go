@@ -46,9 +46,14 @@ func (q *Queue) Counters() Counters {
 }
 
 // Stats is the state of a queue, for one group of workers.
+//
+// Redis does not always know the lag: before version 7, and while entries are
+// missing in the middle of the stream because a job before them takes long. Lag
+// is then what is neither done nor in hand: what workers in other languages or
+// other groups have done and left in the stream counts.
 type Stats struct {
 	Length    int64         // entries of the stream: jobs, and what is done and not yet trimmed
-	Lag       int64         // jobs never handed out; -1 if Redis cannot tell
+	Lag       int64         // jobs never handed out; see below
 	Pending   int64         // jobs handed out and not done
 	Consumers int64         // workers known to the group
 	Dead      int64         // dead letters
@@ -83,6 +88,9 @@ func (q *Queue) Stats(ctx context.Context, name, group string) (Stats, error) {
 		return s, nil
 	}
 	s.Lag, s.Pending, s.Consumers = g.lag, g.pending, g.consumers
+	if s.Lag < 0 {
+		s.Lag = max(s.Length-s.Pending, 0)
+	}
 	if g.pending == 0 {
 		return s, nil
 	}
@@ -98,7 +106,7 @@ func (q *Queue) Stats(ctx context.Context, name, group string) (Stats, error) {
 
 // groupInfo is what XINFO GROUPS tells.
 type groupInfo struct {
-	consumers, pending, lag int64
+	consumers, pending, lag int64  // lag is -1 if Redis does not know it
 	last                    string // id that was handed out last
 }
 

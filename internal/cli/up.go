@@ -48,9 +48,9 @@ die are started again. Their logs are merged, and a table shows what runs where.
 Ctrl-C stops them all.
 
 They cluster by embedded NATS; with --adapter mesh by connections of their own;
-with --adapter redis, redis-sharded or
-redis-streams over a Redis that is started for them alone and keeps nothing;
-with --nats or --redis over servers that exist.
+with --adapter redis, redis-sharded or redis-streams over a Redis that is
+started for them alone and keeps nothing; with --nats or --redis over servers
+that exist.
 
 With --recovery and --nats-jetstream clients recover even after the end of all
 nodes: each of at least three has a directory in --nats-jetstream-dir.
@@ -72,7 +72,7 @@ The other settings are those of "serve" and go to every node.`,
 			}
 			var extra []supervisor.Child
 			if cfg.Cluster.UsesRedis() && cfg.Cluster.Redis == "" {
-				redis, url, remove, err := redisServer()
+				redis, url, remove, err := redisServer(cfg.Cluster.Adapter)
 				if err != nil {
 					return err
 				}

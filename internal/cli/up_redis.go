@@ -11,11 +11,11 @@ import (
 
 // redisServer is a private Redis for the nodes of "up": at a Unix socket that
 // only this user can open, with nothing kept on disk.
-func redisServer() (child supervisor.Child, url string, remove func(), err error) {
+func redisServer(adapter string) (child supervisor.Child, url string, remove func(), err error) {
 	program, err := exec.LookPath("redis-server")
 	if err != nil {
-		return child, "", nil, wrong("adapter needs redis-server, which is not installed: " +
-			"\"apt-get install redis-server\" or \"brew install redis\", or name one that runs by --redis redis://HOST:PORT")
+		return child, "", nil, wrong("--adapter %s needs redis-server, which is not installed: "+
+			"\"apt-get install redis-server\" or \"brew install redis\", or name one that runs by --redis redis://HOST:PORT", adapter)
 	}
 	dir, err := os.MkdirTemp("", "socketeer-redis-")
 	if err != nil {

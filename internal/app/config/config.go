@@ -174,7 +174,14 @@ func (c *Config) finishCluster(together bool) error {
 	case len(cl.Peers) > 0 && cl.Addr == "":
 		return fmt.Errorf("socketeer: cluster-peers needs cluster-addr, where the peers reach this node")
 	}
-	return c.checkJetStream()
+	if err := c.checkJetStream(); err != nil {
+		return err
+	}
+	if c.Engine.Recovery > 0 && (cl.Adapter == AdapterRedis || cl.Adapter == AdapterRedisSharded) {
+		return fmt.Errorf("socketeer: recovery is of no use to adapter %q, which keeps no messages: take %s, %s or %s, or leave recovery out",
+			cl.Adapter, AdapterRedisStreams, AdapterNATS, AdapterMesh)
+	}
+	return nil
 }
 
 func (c *Config) checkJetStream() error {

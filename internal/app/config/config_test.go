@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -122,6 +123,8 @@ func TestProblems(t *testing.T) {
 		"JetStream twice":      {file: "nats: nats://h\nnats-jetstream: true\nnats-jetstream-dir: x\nrecovery: 1m\n", want: []string{"have their own"}},
 		"directory for what":   {file: "nats: nats://h\nnats-jetstream-dir: x\n", want: []string{"nats-jetstream, which is off"}},
 		"JetStream storage":    {file: "nats-jetstream-storage: tape\n", want: []string{"file", "memory"}},
+		"recovery, classic":    {file: "redis: redis://h\nrecovery: 2m\n", want: []string{`recovery is of no use to adapter "redis"`, "redis-streams, nats or mesh"}},
+		"recovery, sharded":    {file: "adapter: redis-sharded\nredis: redis://h\nrecovery: 2m\n", want: []string{`recovery is of no use to adapter "redis-sharded"`}},
 		"two problems":         {file: "app: chatt\npprof: maybe\n", want: []string{"chatt", "maybe"}},
 		"bad YAML":             {file: "app: [\n", want: []string{"socketeer.yaml"}},
 	} {
@@ -133,6 +136,10 @@ func TestProblems(t *testing.T) {
 			_, err := config.Load(src)
 			if err == nil {
 				t.Fatal("no error")
+			}
+			var ours *config.Error // that a new start would not help
+			if !errors.As(err, &ours) {
+				t.Errorf("%v is of type %T", err, err)
 			}
 			for _, w := range append(tc.want, "socketeer: ") {
 				if !strings.Contains(err.Error(), w) {

@@ -123,7 +123,8 @@ func (l *loader) file(path string) error {
 	}
 	k := koanf.New(".")
 	if err := k.Load(rawbytes.Provider(b), yaml.Parser()); err != nil {
-		return fmt.Errorf("socketeer: %s: %s", path, strings.ReplaceAll(err.Error(), "\n", " "))
+		l.problem("%s: %s", path, strings.ReplaceAll(err.Error(), "\n", " "))
+		return nil
 	}
 	names := make([]string, len(l.keys))
 	for i, key := range l.keys {
@@ -198,7 +199,10 @@ func (l *loader) config(together bool) (Config, error) {
 			return Config{}, &Error{Problems: []string{fmt.Sprintf("%s: %v", key.Name, err)}}
 		}
 	}
-	return c, c.finish(together)
+	if err := c.finish(together); err != nil {
+		return Config{}, &Error{Problems: []string{strings.TrimPrefix(err.Error(), "socketeer: ")}}
+	}
+	return c, nil
 }
 
 func fileFrom(environ []string) string {

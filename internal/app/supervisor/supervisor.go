@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os/exec"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/socketeer-io/socketeer/internal/process"
@@ -31,7 +32,7 @@ type Child struct {
 	URL      string // where clients reach it, for the table
 	AdminURL string // where operators do; AdminURL/readyz tells when it is ready
 	Socket   string // without AdminURL: a Unix socket that accepts connections when it is ready
-	Outlives bool   // the others need it: it is stopped when they have ended
+	Outlives bool   // the others need it: they start when it is ready, and it is stopped when they have ended
 }
 
 // Options says what to run and how. Zero numbers mean their defaults.
@@ -81,6 +82,9 @@ type Supervisor struct {
 
 	killOnce sync.Once
 	kill     chan struct{} // closed by Kill
+
+	missing atomic.Int64  // children that the others need and that have not been ready yet
+	needed  chan struct{} // closed when there are none
 }
 
 // New prepares a supervisor; nothing runs before [Supervisor.Run].
@@ -99,7 +103,8 @@ func New(opts Options) *Supervisor {
 			Timeout:   time.Second,
 			Transport: &http.Transport{DisableKeepAlives: true},
 		},
-		kill: make(chan struct{}),
+		kill:   make(chan struct{}),
+		needed: make(chan struct{}),
 	}
 }
 
@@ -119,6 +124,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	last, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	var wg, outliving sync.WaitGroup
+	s.expect()
 	for i, c := range s.opts.Children {
 		until, group := ctx, &wg
 		if c.Outlives {
@@ -143,12 +149,36 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	return nil
 }
 
+// expect counts the children that the others wait for.
+func (s *Supervisor) expect() {
+	for _, c := range s.opts.Children {
+		if c.Outlives {
+			s.missing.Add(1)
+		}
+	}
+	if s.missing.Load() == 0 {
+		close(s.needed)
+	}
+}
+
 // keep runs one child again and again until ctx ends.
 func (s *Supervisor) keep(ctx context.Context, i int) error {
 	c := s.opts.Children[i]
+	if !c.Outlives {
+		select {
+		case <-s.needed:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	arrived := sync.OnceFunc(func() {
+		if c.Outlives && s.missing.Add(-1) == 0 {
+			close(s.needed)
+		}
+	})
 	for deaths := 0; ; deaths++ {
 		started := time.Now()
-		exit, err := s.runOnce(ctx, i)
+		exit, err := s.runOnce(ctx, i, arrived)
 		if err != nil || ctx.Err() != nil {
 			return err
 		}
@@ -178,8 +208,9 @@ func (s *Supervisor) pause(deaths int) time.Duration {
 	return d - time.Duration(rand.Int64N(int64(d)/5+1))
 }
 
-// runOnce runs the child to its end, which it brings about when ctx ends.
-func (s *Supervisor) runOnce(ctx context.Context, i int) (exitState, error) {
+// runOnce runs the child to its end, which it brings about when ctx ends. It
+// calls ready when the child is.
+func (s *Supervisor) runOnce(ctx context.Context, i int, ready func()) (exitState, error) {
 	c := s.opts.Children[i]
 	stdout, stderr := s.out.lines(i), s.out.lines(i)
 	cmd := exec.Command(c.Command, c.Args...) //nolint:noctx // stopWhenDone ends it, politely at first
@@ -194,7 +225,11 @@ func (s *Supervisor) runOnce(ctx context.Context, i int) (exitState, error) {
 	watching, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	wg.Go(func() { s.stopWhenDone(ctx, cmd, done) })
-	wg.Go(func() { s.watchReady(watching, i, cmd.Process.Pid) })
+	wg.Go(func() {
+		if s.watchReady(watching, i, cmd.Process.Pid) {
+			ready()
+		}
+	})
 	_ = cmd.Wait() // the exit state says more
 	close(done)
 	cancel()
@@ -224,19 +259,20 @@ func (s *Supervisor) stopWhenDone(ctx context.Context, cmd *exec.Cmd, done <-cha
 	process.Kill(cmd)
 }
 
-// watchReady asks the child until it says that it is ready, or ctx ends.
-func (s *Supervisor) watchReady(ctx context.Context, i, pid int) {
+// watchReady asks the child until it says that it is ready, or ctx ends: then it
+// returns false.
+func (s *Supervisor) watchReady(ctx context.Context, i, pid int) bool {
 	again := time.NewTicker(100 * time.Millisecond)
 	defer again.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return
+			return false
 		case <-again.C:
 		}
 		if s.ready(ctx, s.opts.Children[i]) {
 			s.table.set(i, stateReady, pid)
-			return
+			return true
 		}
 	}
 }

@@ -294,18 +294,24 @@ func running(pid int) bool {
 	return !strings.HasPrefix(rest, "Z")
 }
 
-// What the others need ends after them.
+// What the others need is ready before they start, and ends after them.
 func TestOutlives(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "s")
+	needed := self("needed", "telling")
+	needed.Outlives, needed.Socket = true, socket
+	_, out, stop := start(t, supervisor.Options{Children: []supervisor.Child{self("node", "telling"), needed}, Hint: "all up"})
+	out.wait(t, `^needed \| hello`, 1)
+	out.wait(t, `^  needed +\d+ +starting`, 1) // the table of what takes long
+	if strings.Contains(out.String(), "node   | ") {
+		t.Errorf("started too early:\n%s", out)
+	}
 	l, err := net.Listen("unix", socket)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	needed := self("needed", "telling")
-	needed.Outlives, needed.Socket = true, socket
-	_, out, stop := start(t, supervisor.Options{Children: []supervisor.Child{needed, self("node", "telling")}, Hint: "all up"})
 	out.wait(t, "all up", 1)
+	out.wait(t, `^node   \| hello`, 1) // now it hears signals
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}
@@ -313,5 +319,19 @@ func TestOutlives(t *testing.T) {
 	first, last := strings.Index(text, "node   | asked to end"), strings.Index(text, "needed | asked to end")
 	if first < 0 || last < first {
 		t.Errorf("not in this order:\n%s", text)
+	}
+}
+
+// A stop does not wait for what never got ready.
+func TestNeededIsNeverReady(t *testing.T) {
+	needed := self("needed", "polite")
+	needed.Outlives, needed.Socket = true, filepath.Join(t.TempDir(), "s")
+	_, out, stop := start(t, supervisor.Options{Children: []supervisor.Child{needed, self("node", "polite")}})
+	out.wait(t, `^needed \| hello`, 1)
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(out.String(), "node   | hello") {
+		t.Errorf("started all the same:\n%s", out)
 	}
 }
