@@ -85,14 +85,14 @@ func newWorld(t *testing.T, k kind, urls []string) *world {
 func member(t *testing.T, o emitter.Options) adapter.Factory {
 	t.Helper()
 	if o.Mode == emitter.Streams {
-		c, err := redisstream.Start(patient(t), redisstream.Options{
+		c, err := redisstream.New(patient(t), redisstream.Options{
 			URLs: o.URLs, StreamName: o.Prefix, ChannelPrefix: o.Prefix, StreamCount: o.StreamCount, MaxLen: o.MaxLen,
 		})
 		must(t, err)
 		t.Cleanup(func() { c.Close(patient(t)) })
 		return c
 	}
-	c, err := redis.Start(patient(t), redis.Options{
+	c, err := redis.New(patient(t), redis.Options{
 		URLs: o.URLs, Prefix: o.Prefix, Mode: redis.Mode(o.Mode), Subscription: redis.Subscription(o.Subscription),
 	})
 	must(t, err)

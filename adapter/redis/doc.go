@@ -2,7 +2,7 @@
 // Node.js: it speaks the wire of @socket.io/redis-adapter, classic or sharded,
 // so that Go and Node.js servers form one cluster.
 //
-//	member, err := redis.Start(ctx, redis.Options{URLs: []string{"redis://localhost:6379"}})
+//	member, err := redis.New(ctx, redis.Options{URLs: []string{"redis://localhost:6379"}})
 //	io, err := socketeer.NewServer(socketeer.WithAdapter(member))
 //
 // # Which wire

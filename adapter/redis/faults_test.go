@@ -199,7 +199,7 @@ func TestStart(t *testing.T) {
 		{URLs: []string{server.URL()}, QueueBytes: 1},
 		{URLs: []string{server.URL()}, Name: strings.Repeat("x", 300)},
 	} {
-		c, err := redis.Start(patient(t), o)
+		c, err := redis.New(patient(t), o)
 		if err == nil || c != nil || !strings.HasPrefix(err.Error(), "socketeer: ") {
 			t.Errorf("%+v: %v", o, err)
 		}

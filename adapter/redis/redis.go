@@ -20,7 +20,7 @@ import (
 // Cluster is this node's place in the cluster: what a server takes as its
 // adapter. All methods may be called concurrently.
 type Cluster struct {
-	// immutable after Start
+	// immutable after New
 	o        Options
 	log      *slog.Logger
 	channels channels
@@ -56,12 +56,12 @@ var (
 
 var errClosed = fmt.Errorf("socketeer: redis: %w", net.ErrClosed)
 
-// Start connects a node to Redis and begins to announce it. ctx bounds only the
+// New connects a node to Redis and begins to announce it. ctx bounds only the
 // start. It does not wait for other nodes; see [Cluster.WaitPeers].
 //
 // Errors: the options, and whatever keeps the node from Redis, with what to
 // check.
-func Start(ctx context.Context, o Options) (*Cluster, error) {
+func New(ctx context.Context, o Options) (*Cluster, error) {
 	o, err := o.withDefaults()
 	if err != nil {
 		return nil, err

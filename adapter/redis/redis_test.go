@@ -32,7 +32,7 @@ func patient(tb testing.TB) context.Context {
 // node starts one node and closes it at the end.
 func node(tb testing.TB, o redis.Options) *redis.Cluster {
 	tb.Helper()
-	c, err := redis.Start(patient(tb), o)
+	c, err := redis.New(patient(tb), o)
 	if err != nil {
 		tb.Fatal(err)
 	}

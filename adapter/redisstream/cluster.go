@@ -55,11 +55,11 @@ var (
 	_ adapter.Health  = (*Cluster)(nil)
 )
 
-// Start connects to Redis and announces the node. ctx bounds only the start. It
+// New connects to Redis and announces the node. ctx bounds only the start. It
 // does not wait for other nodes; see [Cluster.WaitPeers].
 //
 // Errors: the options; Redis being out of reach.
-func Start(ctx context.Context, o Options) (*Cluster, error) {
+func New(ctx context.Context, o Options) (*Cluster, error) {
 	o, err := o.withDefaults()
 	if err != nil {
 		return nil, err

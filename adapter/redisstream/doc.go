@@ -3,7 +3,7 @@
 // @socket.io/redis-streams-adapter 0.3. What is sent is kept for some time, so
 // that clients that lost their connection recover, on any node of either kind.
 //
-//	c, err := redisstream.Start(ctx, redisstream.Options{URLs: []string{"redis://10.0.0.5:6379"}})
+//	c, err := redisstream.New(ctx, redisstream.Options{URLs: []string{"redis://10.0.0.5:6379"}})
 //	io, err := socketeer.NewServer(socketeer.WithAdapter(c), socketeer.WithRecovery(socketeer.Recovery{}))
 //	...
 //	io.Shutdown(ctx)

@@ -34,7 +34,7 @@ func patient(tb testing.TB) context.Context {
 // start starts a node that ends with the test.
 func start(tb testing.TB, o redisstream.Options) *redisstream.Cluster {
 	tb.Helper()
-	c, err := redisstream.Start(patient(tb), o)
+	c, err := redisstream.New(patient(tb), o)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -129,7 +129,7 @@ func TestCluster(t *testing.T) {
 			}
 		}
 		for _, name := range []string{"{}x", "x}", "{x", "{}{x}"} {
-			if c, err := redisstream.Start(patient(t), redisstream.Options{URLs: c.URLs(), StreamName: name}); err == nil {
+			if c, err := redisstream.New(patient(t), redisstream.Options{URLs: c.URLs(), StreamName: name}); err == nil {
 				t.Errorf("%s: no error", name)
 				c.Close(patient(t))
 			}

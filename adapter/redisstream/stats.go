@@ -2,7 +2,7 @@ package redisstream
 
 import "sync/atomic"
 
-// Stats are counters since Start, but for Peers.
+// Stats are counters since New, but for Peers.
 type Stats struct {
 	Peers int // live Go nodes besides this one
 

@@ -72,7 +72,7 @@ func join(ctx context.Context, cfg config.Config, advertise string, log *slog.Lo
 		if c.Adapter == config.AdapterRedisSharded {
 			mode = redis.Sharded
 		}
-		member, err := redis.Start(ctx, redis.Options{
+		member, err := redis.New(ctx, redis.Options{
 			URLs: c.RedisURLs(), Mode: mode, Prefix: c.Prefix, Name: cfg.Name, AdvertiseAddr: advertise, Logger: log,
 		})
 		if err != nil {
@@ -80,7 +80,7 @@ func join(ctx context.Context, cfg config.Config, advertise string, log *slog.Lo
 		}
 		return member, nil
 	case config.AdapterRedisStreams:
-		member, err := redisstream.Start(ctx, redisstream.Options{
+		member, err := redisstream.New(ctx, redisstream.Options{
 			URLs: c.RedisURLs(), StreamName: c.Prefix, ChannelPrefix: c.Prefix, Name: cfg.Name, AdvertiseAddr: advertise, Logger: log,
 		})
 		if err != nil {

@@ -54,7 +54,7 @@ func startRedis(o redis.Options) func(testing.TB, []string, string, string) memb
 		tb.Helper()
 		o := o
 		o.URLs, o.Prefix, o.Name, o.ProbeInterval = urls, prefix, name, probeInterval
-		c, err := redis.Start(patient(tb), o)
+		c, err := redis.New(patient(tb), o)
 		must(tb, err)
 		tb.Cleanup(func() { c.Close(patient(tb)) })
 		return redisMember{c}
@@ -87,7 +87,7 @@ func startAdjusted(tb testing.TB, urls []string, prefix, name string, adjust fun
 		ProbeInterval: probeInterval, BlockTime: time.Second,
 	}
 	adjust(&o)
-	c, err := redisstream.Start(patient(tb), o)
+	c, err := redisstream.New(patient(tb), o)
 	must(tb, err)
 	tb.Cleanup(func() { c.Close(patient(tb)) })
 	return streamsMember{c}
