@@ -1,14 +1,11 @@
 package redisstream_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -18,48 +15,6 @@ import (
 	"github.com/socketeer-io/socketeer/internal/redislink"
 	"github.com/socketeer-io/socketeer/internal/redistest"
 )
-
-// sayings is a log.
-type sayings struct {
-	mu sync.Mutex
-	b  []byte
-}
-
-func (s *sayings) Write(b []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.b = append(s.b, b...)
-	return len(b), nil
-}
-
-func (s *sayings) count(text string) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return bytes.Count(s.b, []byte(text))
-}
-
-// What nobody can understand is counted wherever it comes, and logged once.
-func TestMalformed(t *testing.T) {
-	r := redistest.Standalone(t)
-	for channel, come := range map[string]func(){
-		"announcement": func() { r.Must("PUBLISH", "socket.io-socketeer-members", "?") },
-		"request":      func() { r.Must("PUBLISH", "socket.io#/#", "?") },
-		"entry":        func() { r.Must("XADD", "socket.io", "*", "uid", "u", "nsp", "/", "type", "3", "data", "?") },
-	} {
-		t.Run(channel, func(t *testing.T) {
-			said := new(sayings)
-			c := start(t, redisstream.Options{URLs: []string{r.URL()}, Logger: slog.New(slog.NewTextHandler(said, nil))})
-			attach(t, c, "/")
-			for i := range 3 {
-				come()
-				eventually(t, "it to be counted", func() bool { return c.Stats().Malformed == uint64(i+1) })
-			}
-			if n := said.count("is malformed and ignored"); n != 1 {
-				t.Errorf("logged %d times", n)
-			}
-		})
-	}
-}
 
 // stranger is a peer that answers every question about sockets with the same
 // member "sockets".
