@@ -136,7 +136,7 @@ func TestRedisAway(t *testing.T) {
 				c.away(server)
 				for wait := patient(t); list[0].Ready() == nil; {
 					must(t, wait.Err())
-					must(t, pause(wait))
+					must(t, mixedtest.Moment(wait))
 				}
 				t.Log("not ready:", list[0].Ready())
 				began := time.Now()
@@ -155,7 +155,7 @@ func TestRedisAway(t *testing.T) {
 				for _, n := range list {
 					for wait := patient(t); n.Ready() != nil; {
 						must(t, wait.Err())
-						must(t, pause(wait))
+						must(t, mixedtest.Moment(wait))
 					}
 				}
 				must(t, b.Join(patient(t), "new"))
@@ -171,18 +171,6 @@ func TestRedisAway(t *testing.T) {
 				}
 			})
 		}
-	}
-}
-
-// pause waits for a moment.
-func pause(ctx context.Context) error {
-	t := time.NewTimer(10 * time.Millisecond)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }
 
