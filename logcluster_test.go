@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"slices"
 	"sync"
@@ -134,19 +135,37 @@ func (m *logMember) do(f func(others []*logMember)) error {
 		return net.ErrClosed
 	}
 	s := m.space
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.queue = append(s.queue, func() {
+	s.add(func() {
 		s.mu.Lock()
 		others := slices.DeleteFunc(slices.Clone(s.members), func(o *logMember) bool { return o == m || o.node.isDead() })
 		s.mu.Unlock()
 		f(others)
 	})
+	return nil
+}
+
+// add queues f.
+func (s *logSpace) add(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.queue = append(s.queue, f)
 	select {
 	case s.wake <- struct{}{}:
 	default:
 	}
-	return nil
+}
+
+// settle returns when all that was queued before has been done.
+func (c *logCluster) settle(t testing.TB) {
+	t.Helper()
+	c.mu.Lock()
+	spaces := slices.Collect(maps.Values(c.spaces))
+	c.mu.Unlock()
+	for _, s := range spaces {
+		done := make(chan struct{})
+		s.add(func() { close(done) })
+		recv(t, "the log of "+s.name+" settles", done)
+	}
 }
 
 func (m *logMember) Publish(msg *adapter.Message) error {
@@ -294,9 +313,11 @@ func startLogCluster(t testing.TB, n int, opts ...socketeer.Option) (*logCluster
 	logNodes := c.nodes(n)
 	var nodes []*node
 	for _, l := range logNodes {
-		nodes = append(nodes, start(t, slices.Concat([]socketeer.Option{
+		n := start(t, slices.Concat([]socketeer.Option{
 			socketeer.WithAdapter(l), socketeer.WithRecovery(socketeer.Recovery{}),
-		}, opts)...))
+		}, opts)...)
+		n.logs = c
+		nodes = append(nodes, n)
 	}
 	return c, nodes, logNodes
 }

@@ -27,6 +27,8 @@ type node struct {
 	// Of a cluster's node:
 	member *clusteradapter.Node
 	bus    *clusteradapter.LocalBus
+	// Of a node that shares a log:
+	logs *logCluster
 }
 
 // start starts a server of its own. It is closed with the test.

@@ -74,7 +74,7 @@ func TestRecoveryHammer(t *testing.T) {
 					c.take(1 + rand.IntN(40))
 					before := c.id
 					c.cut()
-					c.returning = c.back(nodes[rand.IntN(len(nodes))])
+					c.returning = c.backNow(nodes[rand.IntN(len(nodes))])
 					if c.id != before {
 						t.Errorf("a client got a new session")
 						return

@@ -94,8 +94,18 @@ func (r *returning) missed() (list []string) {
 	return list
 }
 
-// back comes back to a node as what it was.
+// back comes back to a node as what it was, when all that was sent until now has
+// been kept.
 func (r *returning) back(n *node) *returning {
+	r.t.Helper()
+	if n.logs != nil {
+		n.logs.settle(r.t)
+	}
+	return r.backNow(n)
+}
+
+// backNow comes back to a node as what it was.
+func (r *returning) backNow(n *node) *returning {
 	r.t.Helper()
 	return arrive(r.t, n, r.nsp, r.pid, r.offset)
 }
