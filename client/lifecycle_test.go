@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/socketeer-io/socketeer/client"
+	"github.com/socketeer-io/socketeer/internal/process"
 )
 
 func TestDisconnectReasons(t *testing.T) {
@@ -410,11 +411,11 @@ func TestSilentServer(t *testing.T) {
 		up, down := onConnect(c.Socket), onDisconnect(c.Socket)
 		connect(t, c)
 		receive(t, up, "connect")
-		if err := p.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		if err := process.Freeze(p.cmd.Process); err != nil {
 			t.Fatal(err)
 		}
 		reason := receive(t, down, "disconnect")
-		if err := p.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+		if err := process.Thaw(p.cmd.Process); err != nil {
 			t.Fatal(err)
 		}
 		if reason != client.ReasonPingTimeout {

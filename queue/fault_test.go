@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/socketeer-io/socketeer/internal/nettest"
 	"github.com/socketeer-io/socketeer/internal/redistest"
 	"github.com/socketeer-io/socketeer/queue"
 )
@@ -75,7 +76,7 @@ func TestRestart(t *testing.T) {
 // A connection that swallows everything does not hold a worker for ever.
 func TestBlackhole(t *testing.T) {
 	s := redistest.Standalone(t)
-	p := redistest.Proxy(t, s.Addr())
+	p := nettest.StartProxy(t, s.Addr())
 	q := open(t, "redis://"+p.Addr(), queue.Options{})
 	direct := open(t, s.URL(), queue.Options{})
 	got := newNotes()

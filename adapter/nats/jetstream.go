@@ -31,7 +31,7 @@ const (
 // JetStreamStats are counters of what is kept in JetStream, uint64 each: Written,
 // Batches and Attempts (what this node gave to be kept), Read, Kept, Unkept (own
 // messages without an offset, from which nobody can recover), Repeated, Gaps,
-// Lost (messages known to be missing), Resumed, Ends, Scans, Replayed, Taken
+// Lost (messages known to be missing), Resumed, Replaced (connections), Ends, Scans, Replayed, Taken
 // (sessions), Overtaken, Unfenced, Malformed; and Drops, messages that other
 // nodes do not get: Backlog, Late, Unsure, Held.
 type JetStreamStats = jslog.Stats

@@ -12,6 +12,7 @@ import (
 	"github.com/socketeer-io/socketeer/adapter"
 	"github.com/socketeer-io/socketeer/adapter/adaptertest"
 	"github.com/socketeer-io/socketeer/adapter/nats"
+	"github.com/socketeer-io/socketeer/internal/nettest"
 )
 
 // trio are three nodes whose embedded servers have JetStream.
@@ -25,8 +26,8 @@ type trio struct {
 func newTrio(tb testing.TB) *trio {
 	tb.Helper()
 	w := &trio{tb: tb, dir: tb.TempDir(), nodes: make([]*nats.Cluster, 3)}
-	for _, p := range freePorts(tb, 3) {
-		w.addrs = append(w.addrs, fmt.Sprint("127.0.0.1:", p))
+	for range w.nodes {
+		w.addrs = append(w.addrs, fmt.Sprint("127.0.0.1:", nettest.FreePort(tb)))
 	}
 	return w
 }

@@ -3,18 +3,21 @@ package nats_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	natsgo "github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/socketeer-io/socketeer/internal/nettest"
+	"github.com/socketeer-io/socketeer/internal/process"
 )
 
 // serverEnv makes the test binary a NATS server: its value are options as JSON.
@@ -93,13 +96,37 @@ func (p *natsProcess) kill() {
 	}
 }
 
-func (p *natsProcess) pause()  { p.cmd.Process.Signal(syscall.SIGSTOP) }
-func (p *natsProcess) resume() { p.cmd.Process.Signal(syscall.SIGCONT) }
+// pause stops the server in its tracks: its connections stay, and it does not
+// answer.
+func (p *natsProcess) pause() {
+	p.t.Helper()
+	p.frozen(process.Freeze(p.cmd.Process))
+}
+
+// resume undoes pause.
+func (p *natsProcess) resume() {
+	p.t.Helper()
+	p.frozen(process.Thaw(p.cmd.Process))
+}
+
+// frozen skips the test where processes cannot be stopped.
+func (p *natsProcess) frozen(err error) {
+	p.t.Helper()
+	switch {
+	case errors.Is(err, errors.ErrUnsupported):
+		p.t.Skip("processes cannot be stopped here")
+	case err != nil:
+		p.t.Fatal(err)
+	}
+}
 
 // natsProcesses starts servers with JetStream; more than one are a cluster.
 func natsProcesses(t *testing.T, n int) (list []*natsProcess) {
 	t.Helper()
-	ports := freePorts(t, 2*n)
+	var ports []int // of clients, then of the cluster
+	for range 2 * n {
+		ports = append(ports, nettest.FreePort(t))
+	}
 	for i := range n {
 		p := &natsProcess{t: t, spec: serverSpec{
 			Name: fmt.Sprint("server", i), StoreDir: filepath.Join(t.TempDir(), fmt.Sprint(i)), Port: ports[i],
@@ -120,19 +147,6 @@ func natsProcesses(t *testing.T, n int) (list []*natsProcess) {
 		}) == nil
 	})
 	return list
-}
-
-func freePorts(t testing.TB, n int) (ports []int) {
-	t.Helper()
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
-	}
-	return ports
 }
 
 // withJetStream does something over a connection of its own.

@@ -120,6 +120,18 @@ func reason(t *testing.T, err error) string {
 	return u.Reason
 }
 
+// keptAgain waits until what the site emits is kept.
+func (s *site) keptAgain() {
+	s.t.Helper()
+	n := 0
+	eventually(s.t, "messages to be kept again", func() bool {
+		n++
+		data := fmt.Sprint("probe ", n, " at ", time.Now().UnixNano())
+		s.emit(data)
+		return s.offsetOf(data) != ""
+	})
+}
+
 // settled emits until something is kept and can be recovered again.
 func (s *site) settled(name string) {
 	s.t.Helper()

@@ -8,6 +8,7 @@ import (
 
 	"github.com/socketeer-io/socketeer/adapter"
 	"github.com/socketeer-io/socketeer/adapter/redisstream"
+	"github.com/socketeer-io/socketeer/internal/nettest"
 	"github.com/socketeer-io/socketeer/internal/redistest"
 )
 
@@ -211,7 +212,7 @@ func TestRestart(t *testing.T) {
 // place.
 func TestTrimmedPast(t *testing.T) {
 	r := redistest.Standalone(t)
-	p := redistest.Proxy(t, r.Addr())
+	p := nettest.StartProxy(t, r.Addr())
 	o := redisstream.Options{URLs: []string{r.URL()}, MaxLen: 100}
 	a := attach(t, start(t, o), "/")
 	o.URLs = []string{"redis://" + p.Addr()}
@@ -242,7 +243,7 @@ func TestTrimmedPast(t *testing.T) {
 // A network that swallows everything, for the connections there are.
 func TestBlackhole(t *testing.T) {
 	r := redistest.Standalone(t)
-	p := redistest.Proxy(t, r.Addr())
+	p := nettest.StartProxy(t, r.Addr())
 	a := attach(t, start(t, redisstream.Options{URLs: []string{r.URL()}}), "/")
 	o := redisstream.Options{URLs: []string{"redis://" + p.Addr()}, BlockTime: time.Second, ProbeInterval: 500 * time.Millisecond}
 	c := start(t, o)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/rueidis"
 
+	"github.com/socketeer-io/socketeer/internal/nettest"
 	"github.com/socketeer-io/socketeer/internal/redislink"
 	"github.com/socketeer-io/socketeer/internal/redistest"
 )
@@ -134,7 +135,7 @@ func TestPublisherIsKilled(t *testing.T) {
 
 func TestBlackHole(t *testing.T) {
 	s := redistest.Standalone(t)
-	p := redistest.Proxy(t, s.Addr())
+	p := nettest.StartProxy(t, s.Addr())
 	l, got := linked(t, redislink.Options{URLs: []string{"redis://" + p.Addr()}, PublishTimeout: 300 * time.Millisecond, DialTimeout: 300 * time.Millisecond})
 	whole(t, l, got)
 	p.Blackhole(true)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/redis/rueidis"
 
+	"github.com/socketeer-io/socketeer/internal/nettest"
 	"github.com/socketeer-io/socketeer/internal/redislink"
 	"github.com/socketeer-io/socketeer/internal/redistest"
 )
@@ -19,7 +20,7 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 	replica := redistest.Standalone(t)
 	_, port, _ := strings.Cut(plain.Addr(), ":")
 	replica.Must("REPLICAOF", "127.0.0.1", port)
-	hole := redistest.Proxy(t, plain.Addr())
+	hole := nettest.StartProxy(t, plain.Addr())
 	hole.Blackhole(true)
 	for name, c := range map[string]struct {
 		urls []string

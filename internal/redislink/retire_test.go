@@ -7,6 +7,7 @@ import (
 
 	"github.com/redis/rueidis"
 
+	"github.com/socketeer-io/socketeer/internal/nettest"
 	"github.com/socketeer-io/socketeer/internal/redislink"
 	"github.com/socketeer-io/socketeer/internal/redistest"
 )
@@ -14,16 +15,16 @@ import (
 // TestMasterReplacedDuringDial: what waits for a connection to a master that is
 // replaced meanwhile goes to the new one, in order, and the link can be closed.
 func TestMasterReplacedDuringDial(t *testing.T) {
-	for name, harm := range map[string]func(*redistest.TCPProxy){
-		"swallowed": func(p *redistest.TCPProxy) { p.Blackhole(true) },
-		"refused":   func(p *redistest.TCPProxy) { p.Refuse(true) },
+	for name, harm := range map[string]func(*nettest.Proxy){
+		"swallowed": func(p *nettest.Proxy) { p.Blackhole(true) },
+		"refused":   func(p *nettest.Proxy) { p.Refuse(true) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			set := redistest.Sentinel(t)
-			old, next := redistest.Proxy(t, set.Master.Addr()), redistest.Proxy(t, set.Master.Addr())
+			old, next := nettest.StartProxy(t, set.Master.Addr()), nettest.StartProxy(t, set.Master.Addr())
 			sentinel := set.Sentinels[0]
 			// One that has two names for the master can be told where it is.
-			watch := func(p *redistest.TCPProxy) {
+			watch := func(p *nettest.Proxy) {
 				host, port, _ := net.SplitHostPort(p.Addr())
 				sentinel.Must("SENTINEL", "MONITOR", "told", host, port, "3")
 			}

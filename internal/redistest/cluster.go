@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/socketeer-io/socketeer/internal/nettest"
 )
 
 const (
@@ -30,7 +32,7 @@ func Cluster(tb testing.TB, replicas int, o ...Options) *RedisCluster {
 	for range masters * (1 + replicas) {
 		s := newServer(tb, one(o), "--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf",
 			"--cluster-node-timeout", "1000", "--cluster-replica-validity-factor", "0",
-			"--cluster-port", strconv.Itoa(freePort(tb)), "--repl-timeout", "5")
+			"--cluster-port", strconv.Itoa(nettest.FreePort(tb)), "--repl-timeout", "5")
 		if s.options.Password != "" {
 			s.args = append(s.args, "--masterauth", s.options.Password)
 		}

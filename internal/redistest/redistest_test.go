@@ -2,10 +2,6 @@ package redistest_test
 
 import (
 	"context"
-	"errors"
-	"io"
-	"net"
-	"os"
 	"testing"
 	"time"
 
@@ -44,49 +40,6 @@ func TestPause(t *testing.T) {
 	s.Kill()
 	if v, err := s.Do(t.Context(), "PING"); err == nil {
 		t.Errorf("a killed server says %v", v)
-	}
-}
-
-func TestProxy(t *testing.T) {
-	s := redistest.Standalone(t)
-	p := redistest.Proxy(t, s.Addr())
-	ping := func(conn net.Conn) error {
-		if err := conn.SetDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := conn.Write([]byte("PING\r\n")); err != nil {
-			return err
-		}
-		_, err := io.ReadFull(conn, make([]byte, len("+PONG\r\n")))
-		return err
-	}
-	dial := func() net.Conn {
-		conn, err := net.Dial("tcp", p.Addr())
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { conn.Close() })
-		return conn
-	}
-	first := dial()
-	if err := ping(first); err != nil {
-		t.Fatal(err)
-	}
-	p.Blackhole(true)
-	if err := ping(first); !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("%v from a black hole", err)
-	}
-	p.Blackhole(false)
-	if err := ping(first); !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("%v from a connection that lost something", err)
-	}
-	second := dial()
-	if err := ping(second); err != nil {
-		t.Error(err)
-	}
-	p.Cut()
-	if err := ping(second); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("%v from a connection that was cut", err)
 	}
 }
 

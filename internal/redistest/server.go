@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/socketeer-io/socketeer/internal/nettest"
 	"github.com/socketeer-io/socketeer/internal/process"
 )
 
@@ -79,7 +80,7 @@ func newServer(tb testing.TB, o Options, args ...string) *Server {
 	if err != nil {
 		tb.Skip("redis-server is not installed: Debian has it in the package redis-server")
 	}
-	s := &Server{tb: tb, bin: bin, dir: tb.TempDir(), port: freePort(tb), options: o, spawner: process.NewSpawner()}
+	s := &Server{tb: tb, bin: bin, dir: tb.TempDir(), port: nettest.FreePort(tb), options: o, spawner: process.NewSpawner()}
 	if o.TLS {
 		if s.cert, err = newCertificate(s.dir); err != nil {
 			tb.Fatal(err)

@@ -3,7 +3,6 @@ package faults_test
 import (
 	"bufio"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"regexp"
@@ -13,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/socketeer-io/socketeer/internal/nettest"
 	"github.com/socketeer-io/socketeer/internal/redistest"
 )
 
@@ -91,13 +91,10 @@ func (c *command) kill() {
 	<-c.done
 }
 
-// freeAddr is an address that is free now.
+// freeAddr is an address that is free now, and while its node is down.
 func freeAddr(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	defer l.Close()
-	return l.Addr().String()
+	return fmt.Sprint("127.0.0.1:", nettest.FreePort(t))
 }
 
 // TestNodeKilled kills the node of some clients while all nodes send. With an

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/socketeer-io/socketeer/internal/nettest"
 	"github.com/socketeer-io/socketeer/internal/redistest"
 )
 
@@ -165,7 +166,7 @@ func allKilled(t testing.TB) place {
 // blackholed has the second node's connections lose every byte and stay open.
 func blackholed(t testing.TB) place {
 	r := redistest.Standalone(t)
-	p := redistest.Proxy(t, r.Addr())
+	p := nettest.StartProxy(t, r.Addr())
 	return place{
 		urls: [][]string{{r.URL()}, {"redis://" + p.Addr()}}, spared: []int{0},
 		strike: func(testing.TB) { p.Blackhole(true); lasts(3 * time.Second) },

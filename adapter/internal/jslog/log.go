@@ -50,6 +50,8 @@ type Log struct {
 	wg     sync.WaitGroup
 	writes sync.WaitGroup
 	longer chan struct{} // capacity 1: a namespace wants more than the streams keep
+	// suspicion (capacity 1) is sent to when something was not answered.
+	suspicion chan struct{}
 
 	count            counters
 	trouble          atomic.Int64 // when it was last logged
@@ -91,7 +93,7 @@ func New(ctx context.Context, cfg Config) (*Log, error) {
 		return nil, err
 	}
 	l := &Log{
-		cfg: cfg, js: cfg.JS, log: cfg.Logger, longer: make(chan struct{}, 1),
+		cfg: cfg, js: cfg.JS, log: cfg.Logger, longer: make(chan struct{}, 1), suspicion: make(chan struct{}, 1),
 		spaces: make(map[string]*space),
 	}
 	l.write = writer{l: l, wake: make(chan struct{}, 1)}
@@ -122,6 +124,7 @@ func (l *Log) Start(
 	l.wg.Go(func() { l.read.run(l.ctx) })
 	l.wg.Go(l.expireLoop)
 	l.wg.Go(l.retainLoop)
+	l.wg.Go(l.linkLoop)
 	l.writes.Go(func() { l.write.run(l.ctx) })
 }
 

@@ -3,6 +3,7 @@ package jslog
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -10,8 +11,11 @@ import (
 )
 
 // checkEvery is how often a reader that hears nothing looks whether there is
-// something.
-const checkEvery = 10 * time.Second
+// something; and recheckEvery, when that was not answered.
+const (
+	checkEvery   = 10 * time.Second
+	recheckEvery = time.Second
+)
 
 // reader reads the stream from where it ended when the log was made, and hands
 // on what it reads. It holds its place through errors and outages, and finds out
@@ -30,6 +34,8 @@ type reader struct {
 	waiting int
 	late    error // why nothing can be read at present
 	from    *source
+
+	silent lapse // of the stream's leader
 }
 
 // start finds the stream's end.
@@ -81,6 +87,7 @@ func (r *reader) follow(ctx context.Context) error {
 		if ctx.Err() == nil {
 			r.state(nil, err)
 			r.l.troubled("the stream cannot be read", err)
+			r.l.suspect()
 		}
 		return err
 	}
@@ -90,6 +97,7 @@ func (r *reader) follow(ctx context.Context) error {
 		b, err := s.next(ctx)
 		if err != nil {
 			r.state(nil, nil)
+			r.l.suspect()
 			return err
 		}
 		r.take(b)
@@ -231,8 +239,12 @@ func (r *reader) state(s *source, err error) {
 // ready returns why nothing can be read, or nil.
 func (r *reader) ready() error {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.late
+	late := r.late
+	r.mu.Unlock()
+	if err := r.silent.longer(silentTime); late == nil && err != nil {
+		return fmt.Errorf("socketeer: jetstream: the stream has no leader: %w", err)
+	}
+	return late
 }
 
 // again has reading begin anew.
@@ -245,17 +257,19 @@ func (r *reader) again() {
 }
 
 // watch looks from time to time whether the stream has something that does not
-// come.
+// come, and whether it has a leader.
 func (r *reader) watch(ctx context.Context) {
 	var end, at uint64
-	for sleep(ctx, jitter(checkEvery)) {
+	for pause := checkEvery; sleep(ctx, jitter(pause)); {
 		now := r.position()
 		if now < end && now == at {
 			r.again()
 		}
-		end, at = 0, now
-		if info, err := r.l.info(ctx); err == nil {
-			end = info.State.LastSeq
+		end, at, pause = 0, now, recheckEvery
+		info, err := r.l.info(ctx)
+		r.silent.note(err)
+		if err == nil {
+			end, pause = info.State.LastSeq, checkEvery
 		}
 	}
 }

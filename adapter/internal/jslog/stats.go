@@ -14,6 +14,7 @@ type Stats struct {
 	Gaps      uint64 // times messages were missing in the stream
 	Lost      uint64 // messages known to be missing then
 	Resumed   uint64 // times reading began anew
+	Replaced  uint64 // connections that were silent, and given up
 	Ends      uint64 // times it was asked where the stream ends
 	Scans     uint64 // times the stream was read for clients that come back
 	Replayed  uint64 // messages handed to those
@@ -34,10 +35,10 @@ type Drops struct {
 }
 
 type counters struct {
-	written, batches, attempts, read, kept, unkept  atomic.Uint64
-	repeated, gaps, lost, resumed, ends, scans      atomic.Uint64
-	replayed, taken, overtaken, unfenced, malformed atomic.Uint64
-	dropBacklog, dropLate, dropUnsure, dropHeld     atomic.Uint64
+	written, batches, attempts, read, kept, unkept         atomic.Uint64
+	repeated, gaps, lost, resumed, replaced, ends          atomic.Uint64
+	scans, replayed, taken, overtaken, unfenced, malformed atomic.Uint64
+	dropBacklog, dropLate, dropUnsure, dropHeld            atomic.Uint64
 }
 
 // Stats returns the log's counters.
@@ -46,7 +47,7 @@ func (l *Log) Stats() Stats {
 	return Stats{
 		Written: c.written.Load(), Batches: c.batches.Load(), Attempts: c.attempts.Load(),
 		Read: c.read.Load(), Kept: c.kept.Load(), Unkept: c.unkept.Load(), Repeated: c.repeated.Load(),
-		Gaps: c.gaps.Load(), Lost: c.lost.Load(), Resumed: c.resumed.Load(),
+		Gaps: c.gaps.Load(), Lost: c.lost.Load(), Resumed: c.resumed.Load(), Replaced: c.replaced.Load(),
 		Ends: c.ends.Load(), Scans: c.scans.Load(), Replayed: c.replayed.Load(), Taken: c.taken.Load(),
 		Overtaken: c.overtaken.Load(), Unfenced: c.unfenced.Load(), Malformed: c.malformed.Load(),
 		Drops: Drops{

@@ -1,6 +1,7 @@
 package jslog
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,9 +24,13 @@ const itemOverhead = 256
 // maxAttempt bounds the wait for the answer to one write, which is repeated.
 const maxAttempt = time.Second
 
-// refusedTime is how long JetStream may refuse messages until the node is not
-// ready: a single error may be of a moment.
-const refusedTime = 2 * time.Second
+// The node is not ready when JetStream has refused messages for refusedTime,
+// since a single error may be of a moment; or has not answered for silentTime,
+// since it takes up to 10 s to agree on a leader.
+const (
+	refusedTime = 2 * time.Second
+	silentTime  = 10 * time.Second
+)
 
 var errBacklog = errors.New("socketeer: jetstream takes messages slower than they come")
 
@@ -43,8 +48,7 @@ type writer struct {
 	full   bool   // overflowing; logged once until it has drained
 	closed bool
 
-	refused time.Time // since when JetStream answers with errors
-	why     error     // the last of these
+	refused, silent lapse
 }
 
 // item is a record to be written.
@@ -92,15 +96,19 @@ func (w *writer) push(it item, noted func(number uint64)) error {
 
 // makeRoom drops what has waited for longer than KeepTimeout, the oldest first,
 // until no more than goal bytes are left. The clients of this node have got that
-// without an offset, and go on getting what is new. With mu held.
+// without an offset, and go on getting what is new. Markers that are useless go,
+// too. With mu held.
 func (w *writer) makeRoom(goal int) {
 	old := time.Now().Add(-w.l.cfg.KeepTimeout)
 	kept, i := w.items[:0], 0
 	for ; i < len(w.items) && w.bytes > goal && w.items[i].at.Before(old); i++ {
-		if it := w.items[i]; it.must {
+		it := w.items[i]
+		if it.must && !*it.void {
 			kept = append(kept, it)
-		} else {
-			w.bytes -= it.size()
+			continue
+		}
+		w.bytes -= it.size()
+		if !it.must {
 			w.l.count.dropBacklog.Add(1)
 		}
 	}
@@ -262,30 +270,26 @@ func (w *writer) send(ctx context.Context, batch []item) error {
 }
 
 // answered notes what came of an attempt. JetStream can be there and take
-// nothing: a stream that is full, an account without room.
+// nothing: a stream that is full, an account without room. Or there is no
+// leader, because more than half of the servers are gone.
 func (w *writer) answered(err error) {
 	var api *jetstream.APIError
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	switch {
-	case !errors.As(err, &api) || passing(err):
-		w.refused, w.why = time.Time{}, nil
-	case w.refused.IsZero():
-		w.refused = time.Now()
-		fallthrough
-	default:
-		w.why = err
+	var refused, silent error
+	if errors.As(err, &api) && !passing(err) {
+		refused = err
+	} else if silent = err; errors.Is(err, context.DeadlineExceeded) {
+		w.l.suspect()
 	}
+	w.refused.note(refused)
+	w.silent.note(silent)
 }
 
 // ready returns why JetStream has been taking nothing for a while, or nil.
 func (w *writer) ready() error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.why == nil || time.Since(w.refused) < refusedTime {
-		return nil
+	if err := cmp.Or(w.refused.longer(refusedTime), w.silent.longer(silentTime)); err != nil {
+		return fmt.Errorf("socketeer: jetstream takes no messages: %w", err)
 	}
-	return fmt.Errorf("socketeer: jetstream takes no messages: %w", w.why)
+	return nil
 }
 
 // close lets run end when nothing waits any more.

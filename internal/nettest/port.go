@@ -1,4 +1,4 @@
-package redistest
+package nettest
 
 import (
 	"context"
@@ -19,8 +19,9 @@ var ports struct {
 	taken map[int]bool
 }
 
-// freePort returns a port of 127.0.0.1 that nobody listens on.
-func freePort(tb testing.TB) int {
+// FreePort returns a port of 127.0.0.1 that nobody listens on, another one each
+// time.
+func FreePort(tb testing.TB) int {
 	tb.Helper()
 	ports.mu.Lock()
 	defer ports.mu.Unlock()

@@ -1,4 +1,4 @@
-package redistest
+package nettest
 
 import (
 	"context"
@@ -10,13 +10,15 @@ import (
 	"time"
 )
 
-// TCPProxy stands between clients and a server, and can lose what passes. Its
+// Proxy stands between clients and a server, and can lose what passes. Its
 // methods may be called concurrently.
-type TCPProxy struct {
+type Proxy struct {
 	listener net.Listener
 	target   string
 	hole     atomic.Bool
 	refuse   atomic.Bool
+	taken    atomic.Int64 // connections
+	dead     atomic.Int64 // of those, the first so many lose everything
 	wg       sync.WaitGroup
 
 	mu    sync.Mutex
@@ -24,14 +26,14 @@ type TCPProxy struct {
 	ended bool
 }
 
-// Proxy starts a proxy to addr, host:port, on a port of its own.
-func Proxy(tb testing.TB, addr string) *TCPProxy {
+// StartProxy starts a proxy to addr, host:port, on a port of its own.
+func StartProxy(tb testing.TB, addr string) *Proxy {
 	tb.Helper()
 	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		tb.Fatal(err)
 	}
-	p := &TCPProxy{listener: l, target: addr, conns: make(map[net.Conn]struct{})}
+	p := &Proxy{listener: l, target: addr, conns: make(map[net.Conn]struct{})}
 	p.wg.Go(p.accept)
 	tb.Cleanup(func() {
 		p.mu.Lock()
@@ -45,18 +47,25 @@ func Proxy(tb testing.TB, addr string) *TCPProxy {
 }
 
 // Addr returns where the proxy listens, host:port.
-func (p *TCPProxy) Addr() string { return p.listener.Addr().String() }
+func (p *Proxy) Addr() string { return p.listener.Addr().String() }
 
 // Blackhole has the connections that exist, and while on those to come, stay
 // open and lose every byte in both directions. Connections that lost bytes are
 // of no use any more: off, they stay silent, while new ones work.
-func (p *TCPProxy) Blackhole(on bool) { p.hole.Store(on) }
+func (p *Proxy) Blackhole(on bool) { p.hole.Store(on) }
+
+// Swallow has the connections that exist stay open and lose every byte in both
+// directions for good. New ones work.
+func (p *Proxy) Swallow() { p.dead.Store(p.taken.Load()) }
 
 // Refuse has the proxy close new connections at once.
-func (p *TCPProxy) Refuse(on bool) { p.refuse.Store(on) }
+func (p *Proxy) Refuse(on bool) { p.refuse.Store(on) }
+
+// Taken returns how many connections the proxy has taken so far.
+func (p *Proxy) Taken() int { return int(p.taken.Load()) }
 
 // Cut closes all connections.
-func (p *TCPProxy) Cut() {
+func (p *Proxy) Cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for c := range p.conns {
@@ -64,7 +73,7 @@ func (p *TCPProxy) Cut() {
 	}
 }
 
-func (p *TCPProxy) accept() {
+func (p *Proxy) accept() {
 	for {
 		in, err := p.listener.Accept()
 		if err != nil {
@@ -74,26 +83,34 @@ func (p *TCPProxy) accept() {
 			_ = in.Close()
 			continue
 		}
+		number := p.taken.Add(1)
 		d := net.Dialer{Timeout: 5 * time.Second}
 		out, err := d.DialContext(context.Background(), "tcp", p.target)
 		if err != nil || !p.keep(out) {
 			p.drop(in)
 			continue
 		}
-		lost := new(atomic.Bool)
-		p.wg.Go(func() { p.pump(out, in, lost) })
-		p.wg.Go(func() { p.pump(in, out, lost) })
+		w := &way{proxy: p, number: number}
+		p.wg.Go(func() { w.pump(out, in) })
+		p.wg.Go(func() { w.pump(in, out) })
 	}
 }
 
-// pump copies from one connection to the other until either ends.
-func (p *TCPProxy) pump(to, from net.Conn, lost *atomic.Bool) {
-	defer p.drop(to)
-	defer p.drop(from)
-	_, _ = io.Copy(valve{to, p, lost}, from) // ends with the connections
+// way is a connection through the proxy. It stays shut once it lost something.
+type way struct {
+	proxy  *Proxy
+	number int64
+	lost   atomic.Bool
 }
 
-func (p *TCPProxy) keep(c net.Conn) bool {
+// pump copies from one end to the other until either ends.
+func (w *way) pump(to, from net.Conn) {
+	defer w.proxy.drop(to)
+	defer w.proxy.drop(from)
+	_, _ = io.Copy(valve{to, w}, from) // ends with the connections
+}
+
+func (p *Proxy) keep(c net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.ended {
@@ -104,22 +121,21 @@ func (p *TCPProxy) keep(c net.Conn) bool {
 	return true
 }
 
-func (p *TCPProxy) drop(c net.Conn) {
+func (p *Proxy) drop(c net.Conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	_ = c.Close()
 	delete(p.conns, c)
 }
 
-// valve is a way through the proxy. It stays shut once it lost something.
+// valve is one direction of a way.
 type valve struct {
 	io.Writer
-	proxy *TCPProxy
-	lost  *atomic.Bool
+	*way
 }
 
 func (v valve) Write(b []byte) (int, error) {
-	if v.proxy.hole.Load() {
+	if v.proxy.hole.Load() || v.number <= v.proxy.dead.Load() {
 		v.lost.Store(true)
 	}
 	if v.lost.Load() {
