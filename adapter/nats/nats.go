@@ -32,6 +32,10 @@ const (
 // and whenever it is made again. Meanwhile whoever sends waits.
 const connectTimeout = natsgo.DefaultTimeout
 
+// writeTimeout is how long a NATS server may take nothing of what it is sent.
+// Meanwhile whoever sends waits; then the connection is given up.
+const writeTimeout = 5 * time.Second
+
 // flushTime bounds how long Close waits for the goodbye to leave.
 const flushTime = 2 * time.Second
 
@@ -196,8 +200,11 @@ func (c *Cluster) start(ctx context.Context, o *Options, id cluster.Identity) (e
 	url, extra := o.URL, []natsgo.Option(nil)
 	if c.server != nil {
 		extra = append(extra, natsgo.InProcessServer(c.server), natsgo.UserInfo(clientUser, c.server.password))
-	} else if o.TLS != nil {
-		extra = append(extra, natsgo.Secure(o.TLS))
+	} else {
+		extra = append(extra, natsgo.FlusherTimeout(writeTimeout), natsgo.ReconnectOnFlusherError())
+		if o.TLS != nil {
+			extra = append(extra, natsgo.Secure(o.TLS))
+		}
 	}
 	if deadline, ok := ctx.Deadline(); ok {
 		limit := max(time.Until(deadline), time.Millisecond)
