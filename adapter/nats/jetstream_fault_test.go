@@ -61,14 +61,7 @@ func TestJetStreamLeaderKilled(t *testing.T) {
 		keep := c.keep
 		t.Run(fmt.Sprint("kept within ", keep), func(t *testing.T) {
 			servers := natsProcesses(t, 3)
-			var nodes []*nats.Cluster
-			for i := range servers { // each has another as its first
-				urls := servers[i].url() + "," + servers[(i+1)%3].url() + "," + servers[(i+2)%3].url()
-				nodes = append(nodes, keeping(t, urls, 1, nats.JetStreamOptions{KeepTimeout: keep}, func(o *nats.Options) {
-					o.Name = fmt.Sprint("n", i)
-				})...)
-			}
-			sites := attachAll(t, nodes)
+			sites := attachAll(t, spread(t, servers, nats.JetStreamOptions{KeepTimeout: keep}))
 			stop := traffic(sites)
 			sites[0].waitLen(500)
 			leader := leaderOf(t, servers)

@@ -114,11 +114,11 @@ func (r *reader) open(ctx context.Context) (*source, error) {
 			info, err = r.l.info(ctx)
 		}
 	}
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = r.verify(ctx, info)
 	}
-	if err := r.verify(ctx, info); err != nil {
-		return nil, err
+	if err != nil {
+		return nil, fmt.Errorf("socketeer: jetstream: the stream does not answer: %w", err)
 	}
 	return r.l.open(ctx, r.position()+1)
 }

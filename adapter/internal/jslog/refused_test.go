@@ -60,3 +60,23 @@ func TestTurnsAreBounded(t *testing.T) {
 		t.Errorf("%d refused, %d counted", errs, n)
 	}
 }
+
+// In an outage that does not end, with more than may wait, what is old gives way:
+// this node's clients go on getting what is new, and memory does not grow.
+func TestOldGivesWay(t *testing.T) {
+	t.Parallel()
+	s := serve(t, t.TempDir(), -1)
+	l := start(t, dial(t, s), "a", func(c *jslog.Config) { c.BacklogBytes, c.KeepTimeout = 10_000, 5*time.Millisecond })
+	emit(t, l, "/", "before")
+	s.Shutdown()
+	s.WaitForShutdown()
+	const count = 200
+	for range count {
+		if offset := try(t, l, "/", "meanwhile"); offset != "" {
+			t.Fatalf("kept at %s without a server", offset)
+		}
+	}
+	if n := l.Stats(); n.Unkept != count || n.Drops.Backlog == 0 {
+		t.Errorf("%+v", n)
+	}
+}
