@@ -16,6 +16,7 @@ import (
 // nodes send. It comes back on the other one with its id, and has got everything
 // once, and each sender's messages in order.
 func TestClientComesBackOnAnotherNode(t *testing.T) {
+	t.Parallel()
 	nodes := recovering(t, 2)
 	var servers [2]*socketeer.Server
 	for i, c := range nodes {

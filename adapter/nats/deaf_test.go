@@ -10,6 +10,7 @@ import (
 )
 
 func TestDeafConnectionIsReplaced(t *testing.T) {
+	t.Parallel()
 	u, err := url.Parse(natsServer(t))
 	if err != nil {
 		t.Fatal(err)
@@ -40,6 +41,7 @@ func TestDeafConnectionIsReplaced(t *testing.T) {
 // A server that takes connections and does not answer holds nobody up for longer
 // than a connection may take, however long the node's start was allowed to take.
 func TestHangingServerHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
 	u, err := url.Parse(natsServer(t))
 	if err != nil {
 		t.Fatal(err)
@@ -64,6 +66,7 @@ func TestHangingServerHoldsNobodyUp(t *testing.T) {
 }
 
 func TestLoneNodeHearsItself(t *testing.T) {
+	t.Parallel()
 	c := node(t, nats.Options{ProbeInterval: 30 * time.Millisecond})
 	eventually(t, "probes", func() bool { return c.Stats().Probes > 5 })
 	if s := c.Stats(); s.ProbeFailures > 0 || c.Ready() != nil {

@@ -70,6 +70,7 @@ func (w *trio) start(which ...int) {
 }
 
 func TestJetStreamEmbeddedConformance(t *testing.T) {
+	t.Parallel()
 	adaptertest.RunLog(t, func(tb testing.TB, _ int) []adapter.Factory {
 		w := newTrio(tb)
 		w.start(0, 1, 2)
@@ -80,6 +81,7 @@ func TestJetStreamEmbeddedConformance(t *testing.T) {
 // One of three nodes ends without a goodbye, with its server, and comes back;
 // then all end, and all come back with what they had.
 func TestJetStreamEmbeddedNodesEnd(t *testing.T) {
+	t.Parallel()
 	w := newTrio(t)
 	w.start(0, 1, 2)
 	sites := attachAll(t, w.nodes)
@@ -120,6 +122,7 @@ func TestJetStreamEmbeddedNodesEnd(t *testing.T) {
 }
 
 func TestJetStreamOptions(t *testing.T) {
+	t.Parallel()
 	plain := natsServer(t)
 	three := []string{"127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"}
 	for name, c := range map[string]struct {
@@ -144,6 +147,7 @@ func TestJetStreamOptions(t *testing.T) {
 
 // A node whose peers are not there gives up, and says why.
 func TestJetStreamEmbeddedAlone(t *testing.T) {
+	t.Parallel()
 	w := newTrio(t)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()

@@ -18,8 +18,10 @@ const logStream = "socketeer-socketeer-log"
 
 // The one NATS server is killed and comes back, with what it had on disk.
 func TestJetStreamServerKilled(t *testing.T) {
+	t.Parallel()
 	for _, keep := range []time.Duration{time.Second, 20 * time.Second} {
 		t.Run(fmt.Sprint("kept within ", keep), func(t *testing.T) {
+			t.Parallel()
 			server := natsProcesses(t, 1)[0]
 			sites := attachAll(t, keeping(t, server.url(), 3, nats.JetStreamOptions{KeepTimeout: keep}))
 			stop := traffic(sites)
@@ -49,6 +51,7 @@ func attachAll(t *testing.T, nodes []*nats.Cluster) (sites []*site) {
 // Of three NATS servers the one that leads the stream is killed, or does not
 // answer any more and comes to life again when another leads.
 func TestJetStreamLeaderKilled(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		keep time.Duration
 		end  func(*natsProcess)
@@ -60,6 +63,7 @@ func TestJetStreamLeaderKilled(t *testing.T) {
 	} {
 		keep := c.keep
 		t.Run(fmt.Sprint("kept within ", keep), func(t *testing.T) {
+			t.Parallel()
 			servers := natsProcesses(t, 3)
 			sites := attachAll(t, spread(t, servers, nats.JetStreamOptions{KeepTimeout: keep}))
 			stop := traffic(sites)
@@ -114,6 +118,7 @@ func leaderOf(t *testing.T, servers []*natsProcess) (leader *natsProcess) {
 // taken and a node had not read is lost: nobody is told to have recovered who has
 // not, and then everything works again.
 func TestJetStreamForgets(t *testing.T) {
+	t.Parallel()
 	server := natsProcesses(t, 1)[0]
 	sites := attachAll(t, keeping(t, server.url(), 2, nats.JetStreamOptions{Storage: nats.Memory}))
 	stop := traffic(sites)
@@ -146,6 +151,7 @@ func TestJetStreamForgets(t *testing.T) {
 
 // A server that hangs: what is sent meanwhile comes late, once.
 func TestJetStreamHangs(t *testing.T) {
+	t.Parallel()
 	server := natsProcesses(t, 1)[0]
 	sites := attachAll(t, keeping(t, server.url(), 2, nats.JetStreamOptions{}))
 	stop := traffic(sites)
@@ -166,6 +172,7 @@ func TestJetStreamHangs(t *testing.T) {
 // A node is killed while it sends. Its client recovers on the other, and when
 // that has ended as well, on one that is started afterwards.
 func TestJetStreamKilledNodes(t *testing.T) {
+	t.Parallel()
 	url := jetStreamServer(t)
 	other := keeping(t, url, 1, nats.JetStreamOptions{}, func(o *nats.Options) { o.Name = "survivor" })[0]
 	s := attach(t, other, "/")
@@ -207,6 +214,7 @@ func TestJetStreamKilledNodes(t *testing.T) {
 
 // What is kept and what is not keep the order of their sender, on all nodes.
 func TestJetStreamOrderOfAll(t *testing.T) {
+	t.Parallel()
 	nodes := keeping(t, jetStreamServer(t), 3, nats.JetStreamOptions{})
 	sites := attachAll(t, nodes)
 	const each = 300
@@ -249,6 +257,7 @@ func TestJetStreamOrderOfAll(t *testing.T) {
 
 // Many clients that return to a node that has just started cost few reads.
 func TestJetStreamStampede(t *testing.T) {
+	t.Parallel()
 	url := jetStreamServer(t)
 	old := attach(t, keeping(t, url, 1, nats.JetStreamOptions{})[0], "/")
 	const count = 3000

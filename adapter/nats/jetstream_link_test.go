@@ -20,6 +20,7 @@ func lasts(d time.Duration) {
 // a while, in which new ones do so, too, or for good, and new ones work. The node
 // notices, and nothing is lost.
 func TestJetStreamLinkSwallows(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name  string
 		keep  time.Duration
@@ -77,6 +78,7 @@ func swallowFor(d time.Duration) func(*nettest.Proxy) {
 
 // The one NATS server stands still for 10 s and goes on.
 func TestJetStreamServerPaused(t *testing.T) {
+	t.Parallel()
 	for name, keep := range map[string]time.Duration{"kept within 1s": time.Second, "kept within 20s": 20 * time.Second} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -16,6 +16,7 @@ import (
 // that they are not ready. When the two are back, everything is, and nothing was
 // lost.
 func TestJetStreamNoQuorum(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name    string
 		keep    time.Duration

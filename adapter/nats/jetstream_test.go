@@ -59,6 +59,7 @@ func factories(list []*nats.Cluster) (f []adapter.Factory) {
 }
 
 func TestJetStreamLogConformance(t *testing.T) {
+	t.Parallel()
 	for _, storage := range []nats.Storage{nats.File, nats.Memory} {
 		for _, n := range []int{1, 3} {
 			t.Run(fmt.Sprint(storage, ", ", n, " nodes"), func(t *testing.T) {
@@ -78,6 +79,7 @@ func TestJetStreamLogConformance(t *testing.T) {
 
 // Three servers, each stream on all of them.
 func TestJetStreamClusterConformance(t *testing.T) {
+	t.Parallel()
 	servers := natsProcesses(t, 3)
 	urls := servers[0].url() + "," + servers[1].url() + "," + servers[2].url()
 	adaptertest.RunLog(t, func(tb testing.TB, n int) []adapter.Factory {
@@ -90,6 +92,7 @@ func TestJetStreamClusterConformance(t *testing.T) {
 }
 
 func TestJetStreamConformance(t *testing.T) {
+	t.Parallel()
 	adaptertest.Run(t, func(tb testing.TB, n int) []adapter.Factory {
 		return factories(keeping(tb, jetStreamServer(tb), n, nats.JetStreamOptions{}))
 	}, adaptertest.Options{Kill: kill})

@@ -128,5 +128,11 @@ func kill(_ testing.TB, f adapter.Factory) {
 	f.(*nats.Cluster).Close(ctx)
 }
 
-func TestConformanceEmbedded(t *testing.T) { conform(t, embedded) }
-func TestConformanceExternal(t *testing.T) { conform(t, external) }
+func TestConformanceEmbedded(t *testing.T) {
+	t.Parallel()
+	conform(t, embedded)
+}
+func TestConformanceExternal(t *testing.T) {
+	t.Parallel()
+	conform(t, external)
+}

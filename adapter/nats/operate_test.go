@@ -23,6 +23,7 @@ var (
 )
 
 func TestPeers(t *testing.T) {
+	t.Parallel()
 	peertest.Run(t, peertest.Adapter{
 		Start: func(ctx context.Context, o peertest.Options) (peertest.Node, error) {
 			c, err := nats.New(ctx, nats.Options{
@@ -41,6 +42,7 @@ func TestPeers(t *testing.T) {
 }
 
 func TestOptionsAreChecked(t *testing.T) {
+	t.Parallel()
 	peertest.Refuses(t, nats.New, map[string]nats.Options{
 		"URL and peers":      {URL: "nats://x", Peers: []string{"a:1"}},
 		"URL and address":    {URL: "nats://x", ClusterAddr: "a:1"},
@@ -57,6 +59,7 @@ func TestOptionsAreChecked(t *testing.T) {
 }
 
 func TestExternalOutOfReach(t *testing.T) {
+	t.Parallel()
 	_, err := nats.New(patient(t), nats.Options{URL: "nats://me:secret@" + peertest.FreeAddr(t)})
 	if err == nil || !strings.Contains(err.Error(), "no connection to nats at nats://***@127.0.0.1") || strings.Contains(err.Error(), "secret") {
 		t.Errorf("got %v", err)
@@ -64,6 +67,7 @@ func TestExternalOutOfReach(t *testing.T) {
 }
 
 func TestClustersOnOneServerDoNotMix(t *testing.T) {
+	t.Parallel()
 	url := natsServer(t)
 	a := node(t, nats.Options{URL: url, ClusterName: "a"})
 	b := node(t, nats.Options{URL: url, ClusterName: "b"})
@@ -103,6 +107,7 @@ func pair(t *testing.T, all []*nats.Cluster) (from adapter.Adapter, to *counter)
 // An external server that goes away takes readiness with it, and nothing else;
 // when it is back, so is everything that was joined.
 func TestExternalServerRestarts(t *testing.T) {
+	t.Parallel()
 	opts := &server.Options{Host: "127.0.0.1", Port: -1, NoSigs: true, NoLog: true}
 	start := func() *server.Server {
 		s, err := server.NewServer(opts)
@@ -149,6 +154,7 @@ func TestExternalServerRestarts(t *testing.T) {
 }
 
 func TestTooLargeForTheServer(t *testing.T) {
+	t.Parallel()
 	url := natsServer(t) // takes 1 MiB
 	all := []*nats.Cluster{node(t, nats.Options{URL: url}), node(t, nats.Options{URL: url})}
 	from, to := pair(t, all)

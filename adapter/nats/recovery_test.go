@@ -39,6 +39,7 @@ func recovering(tb testing.TB, n int) (list []*nats.Cluster) {
 }
 
 func TestLogConformance(t *testing.T) {
+	t.Parallel()
 	for _, n := range []int{1, 3} {
 		t.Run(fmt.Sprint(n, " embedded"), func(t *testing.T) {
 			adaptertest.RunLog(t, func(tb testing.TB, n int) (list []adapter.Factory) {
@@ -66,6 +67,7 @@ func TestLogConformance(t *testing.T) {
 }
 
 func TestNoLogWithoutRecovery(t *testing.T) {
+	t.Parallel()
 	a, err := node(t, quick("n")).Open(patient(t), "/", &counter{})
 	if err != nil {
 		t.Fatal(err)
@@ -221,6 +223,7 @@ func follows(tb testing.TB, what string, numbers []int, after int) {
 // sent arrives on the third without a hole, and their clients recover there all
 // that they had not got. The third goes on alone, and with one that comes back.
 func TestKilledNodes(t *testing.T) {
+	t.Parallel()
 	o := quick("survivor")
 	o.Recovery = true
 	c := node(t, o)

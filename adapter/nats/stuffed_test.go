@@ -55,7 +55,7 @@ func TestStuffedConnectionHoldsNobodyUp(t *testing.T) {
 	if took := time.Duration(slowest.Load()); took > longest {
 		t.Errorf("it took %v to send", took)
 	}
-	if n := c.Stats().Drops.Send; refused.Load() == 0 || n != uint64(refused.Load()) {
+	if n := c.Stats().Drops.Send; refused.Load() == 0 || n < uint64(refused.Load()) {
 		t.Errorf("%d refused, %d counted", refused.Load(), n)
 	}
 	server.resume()
