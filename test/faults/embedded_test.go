@@ -13,12 +13,13 @@ import (
 type trio struct {
 	dir   string
 	addrs []string
+	flags []string
 }
 
 // startTrio starts them together, since they wait for each other.
-func startTrio(t testing.TB) (w *trio, nodes []*command) {
+func startTrio(t testing.TB, flags ...string) (w *trio, nodes []*command) {
 	t.Helper()
-	w = &trio{dir: t.TempDir()}
+	w = &trio{dir: t.TempDir(), flags: flags}
 	for range 3 {
 		w.addrs = append(w.addrs, freeAddr(t))
 	}
@@ -34,9 +35,11 @@ func startTrio(t testing.TB) (w *trio, nodes []*command) {
 // launch starts a node, which has what it had if it is started again.
 func (w *trio) launch(t testing.TB, i int) *command {
 	t.Helper()
-	return launch(t, names[i], "--adapter", "nats", "--recovery", "1m", "--log-level", "debug",
+	return launch(t, names[i], append([]string{
+		"--adapter", "nats", "--recovery", "1m", "--log-level", "debug",
 		"--cluster-addr", w.addrs[i], "--cluster-peers", strings.Join(w.addrs, ","),
-		"--nats-jetstream", "--nats-jetstream-dir", filepath.Join(w.dir, names[i]))
+		"--nats-jetstream", "--nats-jetstream-dir", filepath.Join(w.dir, names[i]),
+	}, w.flags...)...)
 }
 
 var names = []string{"a", "b", "c"}
