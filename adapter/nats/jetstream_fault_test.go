@@ -53,16 +53,18 @@ func attachAll(t *testing.T, nodes []*nats.Cluster) (sites []*site) {
 func TestJetStreamLeaderKilled(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
+		name string
 		keep time.Duration
 		end  func(*natsProcess)
 		back func(*natsProcess)
 	}{
-		{time.Second, (*natsProcess).kill, (*natsProcess).start},
-		{20 * time.Second, (*natsProcess).kill, (*natsProcess).start},
-		{30 * time.Second, (*natsProcess).pause, (*natsProcess).resume},
+		{"killed, kept within 1s", time.Second, (*natsProcess).kill, (*natsProcess).start},
+		{"killed, kept within 20s", 20 * time.Second, (*natsProcess).kill, (*natsProcess).start},
+		{"paused, kept within 1s", time.Second, (*natsProcess).pause, (*natsProcess).resume},
+		{"paused, kept within 20s", 20 * time.Second, (*natsProcess).pause, (*natsProcess).resume},
 	} {
 		keep := c.keep
-		t.Run(fmt.Sprint("kept within ", keep), func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			servers := natsProcesses(t, 3)
 			sites := attachAll(t, spread(t, servers, nats.JetStreamOptions{KeepTimeout: keep}))

@@ -1,10 +1,14 @@
 package nats_test
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"net/url"
 	"testing"
 	"time"
 
+	"github.com/socketeer-io/socketeer/adapter"
 	"github.com/socketeer-io/socketeer/adapter/nats"
 	"github.com/socketeer-io/socketeer/internal/nettest"
 )
@@ -27,7 +31,7 @@ func TestJetStreamLinkSwallows(t *testing.T) {
 		fault func(*nettest.Proxy)
 		all   bool // everything is kept in time
 	}{
-		{"for a while, kept within 1s", time.Second, swallowFor(12 * time.Second), false},
+		{"for a while, kept within 1s", time.Second, swallowFor(10 * time.Second), false},
 		{"for a while, kept within 20s", 20 * time.Second, swallowFor(8 * time.Second), true},
 		{"for good, kept within 1s", time.Second, (*nettest.Proxy).Swallow, false},
 		{"for good, kept within 10s", 10 * time.Second, (*nettest.Proxy).Swallow, true},
@@ -48,6 +52,7 @@ func TestJetStreamLinkSwallows(t *testing.T) {
 			sites := attachAll(t, nodes)
 			stop := traffic(sites)
 			sites[0].waitLen(500)
+			back := comeBack(t, sites[1], sites[0])
 			struck, noticed := time.Now(), make(chan time.Duration, 1)
 			go func() {
 				eventually(t, "the node to notice", func() bool { return nodes[0].Ready() != nil })
@@ -57,15 +62,52 @@ func TestJetStreamLinkSwallows(t *testing.T) {
 			t.Logf("noticed after %v", <-noticed)
 			eventually(t, "readiness", func() bool { return nodes[0].Ready() == nil })
 			sites[0].keptAgain()
-			t.Logf("kept again after %v", time.Since(struck))
+			took := time.Since(struck)
+			t.Logf("kept again after %v", took)
 			for i, n := range nodes {
 				if s := n.JetStreamStats(); s.Drops != (nats.JetStreamStats{}).Drops || (s.Replaced > 0) != (i == 0) {
 					t.Errorf("node %d: %+v", i, s)
 				}
 			}
+			if err := <-back; err != nil && took < comeBackTime {
+				t.Errorf("who comes back meanwhile: %v", err)
+			}
 			check(t, sites, stop(), c.all)
 		})
 	}
+}
+
+// comeBackTime is how long a server lets the taking of a session take.
+const comeBackTime = 15 * time.Second
+
+// comeBack has sessions of one node taken on another, one after the other.
+func comeBack(t *testing.T, from, to *site) <-chan error {
+	t.Helper()
+	const count = 8
+	for i := range count {
+		if err := from.log.SaveSession(patient(t), &adapter.Session{SID: fmt.Sprint("s", i), PID: fmt.Sprint("p", i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	done := make(chan error, 1)
+	go func() {
+		errs := make(chan error, count)
+		for i := range count {
+			lasts(300 * time.Millisecond)
+			go func() {
+				ctx, cancel := context.WithTimeout(context.Background(), comeBackTime)
+				defer cancel()
+				_, err := to.log.TakeSession(ctx, fmt.Sprint("p", i))
+				errs <- err
+			}()
+		}
+		var all error
+		for range count {
+			all = errors.Join(all, <-errs)
+		}
+		done <- all
+	}()
+	return done
 }
 
 func swallowFor(d time.Duration) func(*nettest.Proxy) {
