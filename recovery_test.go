@@ -110,9 +110,15 @@ func (r *returning) backNow(n *node) *returning {
 	return arrive(r.t, n, r.nsp, r.pid, r.offset)
 }
 
-// leave cuts the connection and waits until the server knows.
+// leave cuts the connection, when the session has been saved, and waits until
+// the server knows.
 func (r *returning) leave(n *node) {
 	r.t.Helper()
+	if s, ok := n.Of(r.nsp).Socket(r.id); ok {
+		if err := s.Join(ctx(r.t), s.ID()); err != nil && !errors.Is(err, socketeer.ErrDisconnected) {
+			r.t.Fatal(err)
+		}
+	}
 	r.cut()
 	until(r.t, "the server knows that the client has left", func() bool { _, ok := n.Of(r.nsp).Socket(r.id); return !ok })
 }

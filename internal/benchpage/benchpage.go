@@ -11,23 +11,16 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"time"
 	"unicode"
 
 	"github.com/socketeer-io/socketeer/internal/loadgen"
 )
 
-// Run is a report and where it comes from.
+// Run is a report and what to call it.
 type Run struct {
 	// Name tells the run from others in a comparison. Default: the servers'
 	// addresses.
 	Name string
-	// Command is the command line that repeats the run.
-	Command string
-	// Started is when it began. The zero time is not shown.
-	Started time.Time
-	// Machine is what it ran on: servers and generator, if they share one.
-	Machine Machine
 	// Report is the outcome; required.
 	Report *loadgen.Report
 }
@@ -78,13 +71,21 @@ func (v *view) Commanded() bool {
 
 // runView is a run in the legend, and what is told of it apart.
 type runView struct {
-	Index   int // of its colour
-	Name    string
-	Command string
-	Started string
-	Machine string
-	Notes   []note
-	Course  steps
+	Index int // of its colour
+	Name  string
+	origin
+	Notes  []note
+	Course steps
+}
+
+// origin is where a report comes from, as texts.
+type origin struct{ Command, Started, Machine string }
+
+func newOrigin(o *loadgen.Origin) origin {
+	if o == nil {
+		return origin{}
+	}
+	return origin{clean(o.Command), date(o.Started), clean(o.Machine.String())}
 }
 
 // steps are the table of a course.
@@ -143,12 +144,10 @@ func (v *view) comparison(runs []Run) (title, subtitle string) {
 
 func newRunView(i int, run Run) runView {
 	v := runView{
-		Index:   i % colours,
-		Name:    clean(run.Name),
-		Command: clean(run.Command),
-		Started: date(run.Started),
-		Machine: clean(run.Machine.String()),
-		Notes:   notes(run.Report),
+		Index:  i % colours,
+		Name:   clean(run.Name),
+		origin: newOrigin(run.Report.Origin),
+		Notes:  notes(run.Report),
 	}
 	if v.Name == "" {
 		v.Name = clean(strings.Join(run.Report.Addrs, ", "))

@@ -118,13 +118,18 @@ func contains(t *testing.T, text string, parts ...string) {
 	}
 }
 
-var machine = benchpage.Machine{Cores: 2, CPU: "EPYC", Kernel: "Linux 6.18", Go: "1.26"}
+var machine = loadgen.Machine{Cores: 2, CPU: "EPYC", Kernel: "Linux 6.18", Go: "1.26"}
+
+// from says where a report comes from.
+func from(r *loadgen.Report, o loadgen.Origin) *loadgen.Report {
+	r.Origin = &o
+	return r
+}
 
 func TestOneRun(t *testing.T) {
-	elements, text := read(t, benchpage.Run{
-		Command: "socketeer bench --mode rooms", Machine: machine, Report: paced(20, 4),
-		Started: time.Date(2026, 11, 25, 10, 30, 0, 0, time.UTC),
-	})
+	elements, text := read(t, benchpage.Run{Report: from(paced(20, 4), loadgen.Origin{
+		Command: "socketeer bench --mode rooms", Machine: machine, Started: time.Date(2026, 11, 25, 10, 30, 0, 0, time.UTC),
+	})})
 	contains(t, text,
 		"rooms, 20 of 100, 20,000/s asked for", "25 November 2026, 10:30 UTC · 2 cores EPYC · Linux 6.18 · Go 1.26",
 		"socketeer bench --mode rooms",
@@ -180,8 +185,8 @@ func TestComparison(t *testing.T) {
 	other.Rate = 0
 	other.Inflight = 3
 	elements, text := read(t,
-		benchpage.Run{Name: "ours", Machine: machine, Report: paced(20, 4)},
-		benchpage.Run{Name: odd, Command: odd, Machine: machine, Report: other})
+		benchpage.Run{Name: "ours", Report: from(paced(20, 4), loadgen.Origin{Machine: machine})},
+		benchpage.Run{Name: odd, Report: from(other, loadgen.Origin{Command: odd, Machine: machine})})
 	if titles := texts(elements, "h2"); titles[len(titles)-1] != "Commands and machines" {
 		t.Errorf("chapters %q", titles)
 	}
@@ -580,7 +585,7 @@ func FuzzWriteHTML(f *testing.F) {
 		away.Deploy.Histogram = append(away.Deploy.Histogram, loadgen.GotRange{From: int(n), To: int(n >> 1), Clients: int(n)}, loadgen.GotRange{From: int(n >> 40), To: int(n >> 33), Clients: int(n >> 20)})
 		still := idle(3)
 		still.Series[1] = loadgen.Second{At: a, PerSecond: b, Conns: int(n)}
-		run := benchpage.Run{Name: name, Command: command, Machine: benchpage.Machine{Cores: int(n), CPU: name, Kernel: command}, Report: r}
+		run := benchpage.Run{Name: name, Report: from(r, loadgen.Origin{Command: command, Machine: loadgen.Machine{Cores: int(n), CPU: name, Kernel: command}})}
 		for _, runs := range [][]benchpage.Run{{run}, {run, {Report: paced(2, 0)}, run}, {{Report: cut}}, {{Report: cut}, run}, {{Report: away}}, {{Report: still}}, {{Report: still}, {Report: away}}} {
 			elements, _ := read(t, runs...)
 			placed(t, elements)
@@ -630,19 +635,3 @@ func TestRefuses(t *testing.T) {
 type failing struct{ err error }
 
 func (w failing) Write([]byte) (int, error) { return 0, w.err }
-
-func TestMachine(t *testing.T) {
-	for want, m := range map[string]benchpage.Machine{
-		"":                                    {},
-		"2 cores EPYC · Linux 6.18 · Go 1.26": machine,
-		"1 core":                              {Cores: 1},
-		"Xeon · Go 1.26":                      {CPU: "Xeon", Go: "1.26"},
-	} {
-		if got := m.String(); got != want {
-			t.Errorf("got %q, want %q", got, want)
-		}
-	}
-	if m := benchpage.ThisMachine(); m.Cores == 0 || m.CPU == "" || m.Kernel == "" || m.Go == "" {
-		t.Errorf("got %+v", m)
-	}
-}

@@ -6,18 +6,18 @@ import (
 	"math"
 	"strings"
 	"time"
+
+	"github.com/socketeer-io/socketeer/internal/loadgen"
 )
 
 // Sheet is what was found by several runs together. Apart from its title, all
 // of it may be missing.
 type Sheet struct {
-	Title   string
-	Command string    // the command line that repeats it
-	Started time.Time // the zero time is not shown
-	Machine Machine   // what the runs were made on
-	Notes   []string  // what its reader must know
-	Curves  []Curve
-	Tables  []Table
+	Title  string
+	Origin *loadgen.Origin
+	Notes  []string // what its reader must know
+	Curves []Curve
+	Tables []Table
 	// Runs are shown below, as a page about them shows them.
 	Runs []Run
 }
@@ -52,8 +52,9 @@ func WriteSheet(w io.Writer, s Sheet) error {
 		return err
 	}
 	v := newView(s.Runs)
-	v.Title, v.Command = clean(s.Title), clean(s.Command)
-	v.Subtitle = strings.Join(nonEmpty(date(s.Started), clean(s.Machine.String())), " · ")
+	o := newOrigin(s.Origin)
+	v.Title, v.Command = clean(s.Title), o.Command
+	v.Subtitle = strings.Join(nonEmpty(o.Started, o.Machine), " · ")
 	for _, n := range s.Notes {
 		v.Notes = append(v.Notes, clean(n))
 	}

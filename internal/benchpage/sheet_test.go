@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/socketeer-io/socketeer/internal/benchpage"
+	"github.com/socketeer-io/socketeer/internal/loadgen"
 )
 
 func sheet(t *testing.T, s benchpage.Sheet) (elements []element, text string) {
@@ -26,7 +27,7 @@ func sheet(t *testing.T, s benchpage.Sheet) (elements []element, text string) {
 // growing is a sheet with a curve over factors, one over steps, and a table.
 func growing() benchpage.Sheet {
 	return benchpage.Sheet{
-		Title: "Growth", Command: "socketeer bench growth", Machine: machine, Started: time.Date(2026, 11, 26, 10, 30, 0, 0, time.UTC),
+		Title: "Growth", Origin: &loadgen.Origin{Command: "socketeer bench growth", Machine: machine, Started: time.Date(2026, 11, 26, 10, 30, 0, 0, time.UTC)},
 		Notes: []string{"The curve ends early."},
 		Curves: []benchpage.Curve{
 			{Title: "CPU per delivery", Unit: "µs", Over: "connections", Log: true, Lines: []benchpage.Line{{
@@ -120,7 +121,7 @@ func FuzzWriteSheet(f *testing.F) {
 	f.Add("", "", 0.0, 0.0, 0.0, true)
 	f.Fuzz(func(t *testing.T, a, b string, x, y, z float64, log bool) {
 		elements, _ := sheet(t, benchpage.Sheet{
-			Title: a, Command: b, Notes: []string{a, b},
+			Title: a, Origin: &loadgen.Origin{Command: b}, Notes: []string{a, b},
 			Curves: []benchpage.Curve{
 				{Title: a, Unit: b, Over: a, Log: log, Lines: []benchpage.Line{{Name: a, Points: []benchpage.Point{{x, y}, {y, z}, {z, x}}}, {Name: b, Points: []benchpage.Point{{y, x}}}}},
 				{Log: log, Lines: []benchpage.Line{{Points: []benchpage.Point{{x, y}}}}},

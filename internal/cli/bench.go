@@ -126,12 +126,13 @@ func newBenchCommand() *cobra.Command {
 // runBench makes one run, and prints its report, and writes it to a page when
 // there is a file for one.
 func runBench(cmd *cobra.Command, cfg loadgen.Config, page string, asJSON bool) error {
-	about, err := openPage(cmd, page)
-	if err != nil {
+	if err := writable(page); err != nil {
 		return err
 	}
+	made := origin(cmd)
 	ctx, done := interrupted(cmd.Context(), func() { os.Exit(1) })
 	defer done()
+	var err error
 	if cfg.Worker, err = worker(); err != nil {
 		return err
 	}
@@ -139,12 +140,13 @@ func runBench(cmd *cobra.Command, cfg loadgen.Config, page string, asJSON bool) 
 	if err != nil {
 		return unlessInterrupted(ctx, err)
 	}
+	report.Origin = made
 	if asJSON {
 		err = writeJSON(cmd.OutOrStdout(), report)
 	} else {
 		err = report.WriteTable(cmd.OutOrStdout())
 	}
-	return errors.Join(err, about.run(report))
+	return errors.Join(err, writeRun(page, report))
 }
 
 // unlessInterrupted returns err, or that a signal is why there is one.

@@ -59,16 +59,17 @@ func newBenchDeployCommand() *cobra.Command {
 			case o.Deliveries == 0:
 				return wrong("--rate 0: a deployment is measured at a fixed rate")
 			}
-			about, err := openPage(cmd, page)
-			if err != nil {
+			if err := writable(page); err != nil {
 				return err
 			}
+			made := origin(cmd)
 			return try(cmd, s, asJSON, func(ctx context.Context, s trial.Setup) (table, error) {
 				report, err := trial.Deploy(ctx, s, o)
 				if err != nil {
 					return nil, err
 				}
-				return report, about.run(report)
+				report.Origin = made
+				return report, writeRun(page, report)
 			})
 		},
 	}

@@ -54,16 +54,17 @@ ends there and says why.`,
 			if slices.ContainsFunc(o.Conns, func(n int) bool { return n < o.Room }) {
 				return wrong("--conns: a room has %d members", o.Room)
 			}
-			about, err := openPage(cmd, page)
-			if err != nil {
+			if err := writable(page); err != nil {
 				return err
 			}
+			made := origin(cmd)
 			return try(cmd, s, asJSON, func(ctx context.Context, s trial.Setup) (table, error) {
 				g, err := trial.Grow(ctx, s, o)
 				if err != nil {
 					return nil, err
 				}
-				return g, about.sheet(g.Sheet())
+				g.Origin = made
+				return g, writeSheet(page, g.Sheet())
 			})
 		},
 	}

@@ -37,16 +37,17 @@ to trust it. It knows no saturation; rates should be like those to come.`,
 			if !(strength > 0 && strength <= 1000) {
 				return wrong("--strength %g: how many times the load that fits two cores", strength)
 			}
-			about, err := openPage(cmd, page)
-			if err != nil {
+			if err := writable(page); err != nil {
 				return err
 			}
+			made := origin(cmd)
 			return try(cmd, s, asJSON, func(ctx context.Context, s trial.Setup) (table, error) {
 				m, err := trial.FitModel(ctx, s, strength)
 				if err != nil {
 					return nil, err
 				}
-				return m, about.sheet(m.Sheet())
+				m.Origin = made
+				return m, writeSheet(page, m.Sheet())
 			})
 		},
 	}

@@ -1,92 +1,121 @@
 package cli
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/socketeer-io/socketeer/internal/benchpage"
 	"github.com/socketeer-io/socketeer/internal/loadgen"
+	"github.com/socketeer-io/socketeer/internal/trial"
 )
 
-// pageFile is a page to be written about what a command does; nil: there is
-// none.
-type pageFile struct {
-	path    string
-	command string // that repeats it
-	started time.Time
+// maxReport is the size of the largest report that is read, in bytes.
+const maxReport = 16 << 20
+
+const pageLong = `Write a page about what "bench --json" and its subcommands have printed: about
+one report, or one that compares up to 8 runs, of "bench" and "bench deploy",
+with a curve for each. Runs are named by their files.`
+
+// newBenchPageCommand returns the command that makes a page of reports.
+func newBenchPageCommand() *cobra.Command {
+	var path string
+	cmd := &cobra.Command{
+		Use:   "page REPORT.json... --html FILE",
+		Short: "Make a page of a report, or one that compares runs",
+		Long:  pageLong,
+		Example: `  socketeer bench --addr 127.0.0.1:3000 --mode rooms --json > before.json
+  socketeer bench page before.json after.json --html compared.html
+  socketeer bench page growth.json --html growth.html`,
+		Args: func(_ *cobra.Command, files []string) error {
+			if len(files) < 1 || len(files) > benchpage.MaxRuns {
+				return wrong("%d reports: takes 1 to %d", len(files), benchpage.MaxRuns)
+			}
+			return nil
+		},
+		RunE: func(_ *cobra.Command, files []string) error {
+			if len(files) == 1 {
+				b, err := readFile(files[0])
+				if err != nil {
+					return err
+				}
+				s, err := trial.ReadSheet(b)
+				if err == nil {
+					return writeSheet(path, s)
+				}
+				if !errors.Is(err, trial.ErrNoSheet) {
+					return fmt.Errorf("%w, in %s", err, files[0])
+				}
+			}
+			runs, err := readRuns(files)
+			if err != nil {
+				return err
+			}
+			return writePage(path, func(w io.Writer) error { return benchpage.WriteHTML(w, runs) })
+		},
+	}
+	cmd.Flags().StringVar(&path, "html", "", "the file to write")
+	if err := cmd.MarkFlagRequired("html"); err != nil {
+		panic(err) // no such flag: a mistake in this function
+	}
+	return cmd
 }
 
-// openPage returns the page of cmd, which begins now, in the file path, if
-// there is one. That it cannot be written is found out before the run.
-func openPage(cmd *cobra.Command, path string) (*pageFile, error) {
-	if path == "" {
-		return nil, nil
+// readRuns reads the reports of runs.
+func readRuns(files []string) ([]benchpage.Run, error) {
+	runs := make([]benchpage.Run, len(files))
+	for i, file := range files {
+		b, err := readFile(file)
+		if err != nil {
+			return nil, err
+		}
+		r, err := parseRun(b, file)
+		if err != nil {
+			return nil, err
+		}
+		runs[i] = benchpage.Run{Name: strings.TrimSuffix(filepath.Base(file), ".json"), Report: r}
 	}
-	if err := writable(path); err != nil {
-		return nil, err
+	for i := range runs { // files of the same name are told apart by their folders
+		if slices.ContainsFunc(runs[:i], func(r benchpage.Run) bool { return r.Name == runs[i].Name }) {
+			runs[i].Name = files[i]
+		}
 	}
-	return &pageFile{path: path, command: commandLine(cmd), started: time.Now()}, nil
+	return runs, nil
 }
 
-// run writes a page about a run, if there is one to write.
-func (p *pageFile) run(r *loadgen.Report) error {
-	if p == nil {
-		return nil
-	}
-	return writePage(p.path, func(w io.Writer) error {
-		return benchpage.WriteHTML(w, []benchpage.Run{{Command: p.command, Started: p.started, Machine: benchpage.ThisMachine(), Report: r}})
-	})
-}
-
-// sheet writes a page about several runs, if there is one to write.
-func (p *pageFile) sheet(s benchpage.Sheet) error {
-	if p == nil {
-		return nil
-	}
-	s.Command, s.Started, s.Machine = p.command, p.started, benchpage.ThisMachine()
-	return writePage(p.path, func(w io.Writer) error { return benchpage.WriteSheet(w, s) })
-}
-
-// writePage writes to a file.
-func writePage(path string, write func(io.Writer) error) error {
-	f, err := os.Create(path)
+// readFile reads a file with a report.
+func readFile(file string) ([]byte, error) {
+	f, err := os.Open(file)
 	if err != nil {
-		return fmt.Errorf("socketeer: %w", err)
+		return nil, fmt.Errorf("socketeer: no report: %w", err)
 	}
-	return errors.Join(write(f), f.Close())
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxReport+1))
+	if err == nil && len(b) > maxReport {
+		err = fmt.Errorf("more than %d MiB", maxReport>>20)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("socketeer: no report in %s: %w", file, err)
+	}
+	return b, nil
 }
 
-// commandLine is what repeats cmd, with the flags in the order they were given.
-func commandLine(cmd *cobra.Command) string {
-	line := []string{cmd.CommandPath()}
-	cmd.Flags().Visit(func(f *pflag.Flag) {
-		value := f.Value.String()
-		if list, ok := f.Value.(pflag.SliceValue); ok {
-			value = strings.Join(list.GetSlice(), ",")
-		}
-		if f.Value.Type() == "bool" {
-			line = append(line, "--"+f.Name+"="+value)
-			return
-		}
-		line = append(line, "--"+f.Name, quoted(value))
-	})
-	return strings.Join(line, " ")
-}
-
-// quoted quotes a word for the shell, if it has to be.
-func quoted(word string) string {
-	plain := func(r rune) bool {
-		return r < 0x80 && strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:,%=+@", r)
+// parseRun returns the report of a run, in the JSON of a file.
+func parseRun(b []byte, file string) (*loadgen.Report, error) {
+	var r loadgen.Report
+	err := json.Unmarshal(b, &r)
+	if err == nil && !slices.Contains(loadgen.Modes(), r.Mode) {
+		err = errors.New("bench --json and bench deploy --json make one")
 	}
-	if word != "" && strings.IndexFunc(word, func(r rune) bool { return !plain(r) }) < 0 {
-		return word
+	if err != nil {
+		return nil, fmt.Errorf("socketeer: no report of a run in %s: %w", file, err)
 	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+	return &r, nil
 }

@@ -66,20 +66,22 @@ func newBenchTableCommand() *cobra.Command {
 			if err := writable(markdown); err != nil {
 				return err
 			}
-			about, err := openPage(cmd, page)
-			if err != nil {
+			if err := writable(page); err != nil {
 				return err
 			}
+			made := origin(cmd)
 			var t *trial.TableReport
 			err = try(cmd, s, asJSON, func(ctx context.Context, s trial.Setup) (table, error) {
 				var err error
-				t, err = trial.RunTable(ctx, s, o)
+				if t, err = trial.RunTable(ctx, s, o); t != nil {
+					t.Origin = made
+				}
 				return t, err
 			})
 			if t == nil {
 				return err
 			}
-			return errors.Join(err, writeMarkdown(markdown, t), about.sheet(t.Sheet()), t.Failed())
+			return errors.Join(err, writeMarkdown(markdown, t), writeSheet(page, t.Sheet()), t.Failed())
 		},
 	}
 	f := cmd.Flags()

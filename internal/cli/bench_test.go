@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -223,16 +224,19 @@ func TestBenchComparesReports(t *testing.T) {
 	if status, _, stderr := run(t, "bench", "page", before, "--html", page); status != 0 {
 		t.Fatalf("status %d, stderr %q", status, stderr)
 	}
-	shows(t, page, "echo, 1,000/s asked for", "messages arrived, once and in order")
+	shows(t, page, "echo, 1,000/s asked for", "messages arrived, once and in order", "<pre>socketeer bench --addr", "--rate 1000", "Go "+strings.TrimPrefix(runtime.Version(), "go"))
 
-	table := write("table.json", `{"rows": []}`)
+	table := write("table.json", `{"rows": [{"row": 2, "report": {}}]}`)
+	other := write("other.json", `{"results": []}`)
 	large := write("large.json", `"`+strings.Repeat("x", 16<<20)+`"`)
 	for want, args := range map[string][]string{
 		"0 reports: takes 1 to 8":                   {"--html", page},
 		"9 reports: takes 1 to 8":                   {"a", "b", "c", "d", "e", "f", "g", "h", "i", "--html", page},
 		`required flag(s) "html"`:                   {before},
 		"no such file":                              {filepath.Join(dir, "none"), "--html", page},
-		"table.json: bench --json and bench deploy": {table, "--html", page},
+		"without a load, in " + table:               {table, "--html", page},
+		"other.json: bench --json and bench deploy": {other, "--html", page},
+		"table.json: bench --json and bench deploy": {table, before, "--html", page},
 		"large.json: more than 16 MiB":              {large, "--html", page},
 		"compared.html: invalid character":          {page, "--html", page},
 		"compared.html/below: not a directory":      {before, "--html", filepath.Join(page, "below")},

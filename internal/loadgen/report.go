@@ -13,6 +13,8 @@ import (
 
 // Report is the outcome of a run. Its JSON form is stable.
 type Report struct {
+	Origin *Origin `json:"origin,omitempty"` // when whoever made the run has said
+
 	Mode     Mode     `json:"mode"`
 	Addrs    []string `json:"addrs"`
 	Conns    int      `json:"conns"`

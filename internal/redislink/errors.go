@@ -71,6 +71,8 @@ func explain(addr string, err error) error {
 		hint = "the server is in protected mode: give it a password, or bind it to an address"
 	case redisError(err, "LOADING"):
 		hint = "the server is starting: try again"
+	case redisError(err, "unknown command 'SENTINEL'", "ERR unknown command 'SENTINEL'"):
+		hint = "the server is no sentinel: name the sentinels, or write redis://host:port for the server itself"
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, os.ErrNotExist):
 		hint = "is it running, and is the address right?"
 	case errors.As(err, &dns):

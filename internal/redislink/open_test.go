@@ -43,6 +43,7 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		"tls":           {[]string{secure.URL()}, "check its certificate"},
 		"needs tls":     {[]string{"redis://" + secure.Addr()}, "rediss://"},
 		"no tls":        {[]string{"rediss://" + plain.Addr()}, "does it speak TLS?"},
+		"no sentinel":   {[]string{"redis-sentinel://" + plain.Addr() + "/mymaster"}, "the server is no sentinel"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			start := time.Now()

@@ -25,6 +25,7 @@ const (
 
 // GrowthReport is how the cost of a delivery grows. Its JSON form is stable.
 type GrowthReport struct {
+	Origin  *loadgen.Origin  `json:"origin,omitempty"`
 	Machine capacity.Machine `json:"machine"`
 	Nodes   Curve            `json:"nodes"`       // over the number of nodes
 	Conns   Curve            `json:"connections"` // over the number of connections, all on as many nodes

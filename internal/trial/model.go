@@ -16,6 +16,7 @@ import (
 // ModelReport is a capacity model and what it was fitted to. Its JSON form is
 // stable.
 type ModelReport struct {
+	Origin  *loadgen.Origin     `json:"origin,omitempty"`
 	Machine capacity.Machine    `json:"machine"`
 	Adapter string              `json:"adapter,omitempty"` // that joined the servers
 	Formula string              `json:"formula"`

@@ -12,7 +12,7 @@ import (
 // Sheet returns the curves for a page: what a delivery costs, how late it is
 // and what a connection takes, over nodes and over connections.
 func (g *GrowthReport) Sheet() benchpage.Sheet {
-	s := benchpage.Sheet{Title: "How the cost of a delivery grows"}
+	s := benchpage.Sheet{Title: "How the cost of a delivery grows", Origin: g.Origin}
 	for _, c := range []struct {
 		over  string
 		curve Curve
@@ -77,7 +77,7 @@ func (c *Curve) doubts(over string) (notes []string) {
 // runs one by one.
 func (t *TableReport) Sheet() benchpage.Sheet {
 	rows := benchpage.Table{Title: "Rows", Columns: columns}
-	s := benchpage.Sheet{Title: "The table by which the field compares", Notes: []string{t.notes()}}
+	s := benchpage.Sheet{Title: "The table by which the field compares", Origin: t.Origin, Notes: []string{t.notes()}}
 	for i := range t.Rows {
 		r := &t.Rows[i]
 		rows.Rows = append(rows.Rows, r.cells())
@@ -108,6 +108,7 @@ func (r *ModelReport) Sheet() benchpage.Sheet {
 	}
 	s := benchpage.Sheet{
 		Title:  "What loads cost: a capacity model",
+		Origin: r.Origin,
 		Tables: r.tables(),
 		Curves: []benchpage.Curve{
 			{Title: "CPU of the servers", Unit: "cores", Over: "runs", Lines: cores[:]},

@@ -34,6 +34,7 @@ func Rows() []Row {
 
 // TableReport is what became of rows. Its JSON form is stable.
 type TableReport struct {
+	Origin  *loadgen.Origin  `json:"origin,omitempty"`
 	Machine capacity.Machine `json:"machine"`
 	Adapter string           `json:"adapter,omitempty"`  // that joined the servers
 	Polling float64          `json:"polling,omitempty"`  // share of the connections on HTTP long-polling

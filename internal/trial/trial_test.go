@@ -121,6 +121,11 @@ func again(t *testing.T, r, into any) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if sheet, ok := r.(interface{ Sheet() benchpage.Sheet }); ok {
+		if read, err := trial.ReadSheet(b); err != nil || !reflect.DeepEqual(read, sheet.Sheet()) {
+			t.Errorf("its page is %+v, %v", read, err)
+		}
+	}
 	if err := json.Unmarshal(b, into); err != nil || !reflect.DeepEqual(r, into) {
 		t.Errorf("%v: %s", err, b)
 	}

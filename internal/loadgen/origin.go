@@ -1,18 +1,27 @@
-package benchpage
+package loadgen
 
 import (
 	"fmt"
 	"os"
 	"runtime"
 	"strings"
+	"time"
 )
 
-// Machine is what a run was made on. What is not known is empty.
+// Origin says where a report comes from: how to repeat it, and when and on what
+// it was made. What is not known is empty.
+type Origin struct {
+	Command string    `json:"command,omitempty"` // the command line that repeats it
+	Started time.Time `json:"started,omitzero"`
+	Machine Machine   `json:"machine,omitzero"`
+}
+
+// Machine is what a run was made on: servers and generator, if they share one.
 type Machine struct {
-	Cores  int    // that the process may use
-	CPU    string // the processor's model
-	Kernel string // the system and its version
-	Go     string // version that the generator, and our server, were built with
+	Cores  int    `json:"cores,omitempty"`  // that the process may use
+	CPU    string `json:"cpu,omitempty"`    // the processor's model
+	Kernel string `json:"kernel,omitempty"` // the system and its version
+	Go     string `json:"go,omitempty"`     // version that the generator, and our server, were built with
 }
 
 // ThisMachine describes the machine of this process.
