@@ -214,10 +214,11 @@ func TestJetStreamKilledNodes(t *testing.T) {
 	}
 }
 
-// What is kept and what is not keep the order of their sender, on all nodes.
+// What is kept and what is not keep the order of their sender, on all nodes, if
+// nothing is too late to be kept.
 func TestJetStreamOrderOfAll(t *testing.T) {
 	t.Parallel()
-	nodes := keeping(t, jetStreamServer(t), 3, nats.JetStreamOptions{})
+	nodes := keeping(t, jetStreamServer(t), 3, nats.JetStreamOptions{KeepTimeout: patience})
 	sites := attachAll(t, nodes)
 	const each = 300
 	var wg sync.WaitGroup

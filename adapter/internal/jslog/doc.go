@@ -34,7 +34,9 @@
 // stream. They say which sequence their sender had seen of its own, and wait at
 // the receiver until it has come there; and the first message kept after some of
 // them says how many fences, sent behind them, must have passed. Both waits are
-// bounded, because what goes beside the stream can be lost.
+// bounded, because what goes beside the stream can be lost. And a message that has
+// been given up is not waited for: what its sender then sends beside the stream
+// comes to other nodes before it.
 //
 // # Coming back
 //
