@@ -85,7 +85,7 @@ type part = replay.Part[position]
 func (l *Log) earlier(ctx context.Context, r replay.Range[position], had offset) (p part, err error) {
 	l.count.scans.Add(1)
 	var info *jetstream.StreamInfo
-	if err := l.patiently(ctx, func() (err error) { info, err = l.info(ctx); return err }); err != nil {
+	if err := patiently(ctx, func() (err error) { info, err = l.info(ctx); return err }); err != nil {
 		return p, failure(err)
 	}
 	state := &info.State
@@ -142,7 +142,7 @@ func aged(info *jetstream.StreamInfo, from offset) bool {
 // What is before something that was removed is of no use to anybody.
 func (l *Log) collect(ctx context.Context, p *part, at uint64, r replay.Range[position]) error {
 	var s *source
-	if err := l.patiently(ctx, func() (err error) { s, err = l.open(ctx, at); return err }); err != nil {
+	if err := patiently(ctx, func() (err error) { s, err = l.open(ctx, at); return err }); err != nil {
 		return failure(err)
 	}
 	defer s.close()

@@ -103,7 +103,7 @@ func (l *Log) put(ctx context.Context, subject string, value []byte, o ...jetstr
 		ask, cancel := context.WithTimeout(ctx, maxAttempt)
 		_, err := l.js.Publish(ask, subject, value, o...)
 		cancel()
-		if err == nil || isCode(err, codeWrongSequence) || errors.Is(err, nats.ErrMaxPayload) || l.ended() {
+		if err == nil || isCode(err, codeWrongSequence) || errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, nats.ErrConnectionClosed) {
 			return err
 		}
 		if !sleep(ctx, jitter(pause)) {
@@ -175,7 +175,7 @@ func (l *Log) last(ctx context.Context, subject string) (*jetstream.RawStreamMsg
 		ask, cancel := context.WithTimeout(ctx, maxAttempt)
 		m, err := l.sessions.Load().GetLastMsgForSubject(ask, subject)
 		cancel()
-		if err == nil || errors.Is(err, jetstream.ErrMsgNotFound) || l.ended() {
+		if err == nil || errors.Is(err, jetstream.ErrMsgNotFound) || errors.Is(err, nats.ErrConnectionClosed) {
 			return m, err
 		}
 		if !sleep(ctx, jitter(pause)) {

@@ -39,7 +39,7 @@ func (l *Log) begin(ctx context.Context) error {
 			err = l.read.start(ask)
 		}
 		cancel()
-		if err == nil || !passing(err) || l.ended() || !sleep(ctx, minPause) {
+		if err == nil || !passing(err) || !sleep(ctx, minPause) {
 			return err
 		}
 	}
@@ -49,17 +49,13 @@ func (l *Log) begin(ctx context.Context) error {
 func passing(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrNoResponders) ||
 		errors.Is(err, nats.ErrTimeout) || isCode(err, codeUnavailable) ||
-		errors.Is(err, nats.ErrConnectionClosed) // it was under way when the connection was replaced, or see ended
+		errors.Is(err, nats.ErrDisconnected) // it was under way when the connection was replaced
 }
 
-// ended reports whether the connection is closed for good: an error that says so
-// may be of one that was replaced.
-func (l *Log) ended() bool { return l.js.Conn().IsClosed() }
-
 // patiently asks again while there is an error that may pass, until ctx ends.
-func (l *Log) patiently(ctx context.Context, ask func() error) error {
+func patiently(ctx context.Context, ask func() error) error {
 	for pause := minPause; ; pause = min(2*pause, maxPause) {
-		if err := ask(); err == nil || !passing(err) || l.ended() || !sleep(ctx, jitter(pause)) {
+		if err := ask(); err == nil || !passing(err) || !sleep(ctx, jitter(pause)) {
 			return err
 		}
 	}
