@@ -176,7 +176,7 @@ func TestJetStreamHangs(t *testing.T) {
 func TestJetStreamKilledNodes(t *testing.T) {
 	t.Parallel()
 	url := jetStreamServer(t)
-	other := keeping(t, url, 1, nats.JetStreamOptions{}, func(o *nats.Options) { o.Name = "survivor" })[0]
+	other := keeping(t, url, 1, nats.JetStreamOptions{KeepTimeout: patience}, func(o *nats.Options) { o.Name = "survivor" })[0]
 	s := attach(t, other, "/")
 	k := startChild(t, "a", url)
 	if err := k.read(2000); err != nil {
@@ -199,7 +199,7 @@ func TestJetStreamKilledNodes(t *testing.T) {
 	follows(t, "recovered on the other node", numbersOf("a", got...), first)
 	other.Close(context.Background())
 
-	fresh := attach(t, keeping(t, url, 1, nats.JetStreamOptions{})[0], "/")
+	fresh := attach(t, keeping(t, url, 1, nats.JetStreamOptions{KeepTimeout: patience})[0], "/")
 	if session, err = fresh.log.TakeSession(patient(t), "p a"); err != nil || session.SID != "s" || session.Live {
 		t.Fatalf("after all nodes have ended: %+v, %v", session, err)
 	}
@@ -215,9 +215,17 @@ func TestJetStreamKilledNodes(t *testing.T) {
 }
 
 // What is kept and what is not keep the order of their sender, on all nodes, if
-// nothing is too late to be kept.
+// neither is late by more than they wait for each other. A machine that is that
+// slow once is not twice.
 func TestJetStreamOrderOfAll(t *testing.T) {
-	t.Parallel()
+	for try := 1; !orderOfAll(t, try == 3); try++ {
+		t.Logf("try %d was too slow to tell", try)
+	}
+}
+
+// orderOfAll reports false if something was too late, unless it must not be.
+func orderOfAll(t *testing.T, must bool) bool {
+	t.Helper()
 	nodes := keeping(t, jetStreamServer(t), 3, nats.JetStreamOptions{KeepTimeout: patience})
 	sites := attachAll(t, nodes)
 	const each = 300
@@ -246,29 +254,37 @@ func TestJetStreamOrderOfAll(t *testing.T) {
 	for i := range sites {
 		sent[fmt.Sprint("s", i)] = each
 	}
+	late := false
 	for i, s := range sites {
-		own := fmt.Sprint("s", i)
-		delete(sent, own) // of its own it is not handed what is not kept
 		s.waitLen(2*each + each*4/7)
-		s.judge(fmt.Sprint("node ", i), sent)
-		sent[own] = each
-		if st := nodes[i].JetStreamStats(); st.Overtaken+st.Unfenced+st.Drops.Held > 0 {
+		st := nodes[i].JetStreamStats()
+		if late = late || st.Overtaken+st.Unfenced+st.Unkept > 0; late && must || st.Drops.Held > 0 {
 			t.Errorf("node %d: %+v", i, st)
 		}
 	}
+	if late && !must {
+		return false
+	}
+	for i, s := range sites {
+		own := fmt.Sprint("s", i)
+		delete(sent, own) // of its own it is not handed what is not kept
+		s.judge(fmt.Sprint("node ", i), sent)
+		sent[own] = each
+	}
+	return true
 }
 
 // Many clients that return to a node that has just started cost few reads.
 func TestJetStreamStampede(t *testing.T) {
 	t.Parallel()
 	url := jetStreamServer(t)
-	old := attach(t, keeping(t, url, 1, nats.JetStreamOptions{})[0], "/")
+	old := attach(t, keeping(t, url, 1, nats.JetStreamOptions{KeepTimeout: patience})[0], "/")
 	const count = 3000
 	for i := range count {
 		old.emit(fmt.Sprint(i))
 	}
 	all := old.waitLen(count)
-	c := keeping(t, url, 1, nats.JetStreamOptions{}, func(o *nats.Options) { o.Name = "fresh" })[0]
+	c := keeping(t, url, 1, nats.JetStreamOptions{KeepTimeout: patience}, func(o *nats.Options) { o.Name = "fresh" })[0]
 	s := attach(t, c, "/")
 	s.emit("live")
 	s.waitLen(1)

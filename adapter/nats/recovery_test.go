@@ -84,7 +84,7 @@ func runChild(spec string) error {
 	o := quick(name)
 	o.Recovery = true
 	if strings.HasPrefix(peer, "nats://") {
-		o.Token, o.URL, o.JetStream = "", peer, &nats.JetStreamOptions{}
+		o.Token, o.URL, o.JetStream = "", peer, &nats.JetStreamOptions{KeepTimeout: patience}
 	} else {
 		o.Peers = []string{peer}
 	}
