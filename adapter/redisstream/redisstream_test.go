@@ -100,6 +100,7 @@ func TestLogFromStream(t *testing.T) {
 
 func conformLog(t *testing.T, o redisstream.Options, trim func(testing.TB, string, func())) {
 	t.Helper()
+	o.KeepTimeout = patience // on a busy machine, too, all of it has its place
 	adaptertest.RunLog(t, func(tb testing.TB, count int) (list []adapter.Factory) {
 		for _, c := range startAll(tb, count, o) {
 			list = append(list, c)
