@@ -231,7 +231,7 @@ func (q *quorum) judge(t *testing.T, nodes []*command) {
 			return m.lane != own && lanes[m.lane] == 0 && !heard[message{lane: m.lane, number: m.number}]
 		})
 		// A new session gets what comes late, though the one before may have got it.
-		f.twice = slices.DeleteFunc(f.twice, func(m message) bool { return q.over[l] && m.at.Before(q.struck) })
+		f.twice = slices.DeleteFunc(f.twice, func(m message) bool { return q.over[l] && !m.at.IsZero() && m.at.Before(q.struck) })
 		f.judge(t, l.receiver, q.struck)
 	}
 }
