@@ -29,7 +29,7 @@ func TestRunPolling(t *testing.T) {
 			}
 			t.Run(name+"/"+string(mode), func(t *testing.T) {
 				cfg := short(mode, one...)
-				cfg.Drain = 20 * time.Second
+				cfg.Duration, cfg.Drain = 400*time.Millisecond, 20*time.Second
 				change(&cfg)
 				r := mustRun(t, cfg)
 				checkLoad(t, cfg, r)
