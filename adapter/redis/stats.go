@@ -25,6 +25,7 @@ type Stats struct {
 	ProbesMissed uint64 // silent intervals after a probe
 	Reconnects   uint64 // connections made again
 	Resubscribed uint64 // subscriptions made again; what was sent meanwhile is lost
+	Refreshes    uint64 // times that servers were asked who is a master
 
 	Drops Drops
 }
@@ -55,7 +56,7 @@ func (c *Cluster) Stats() Stats {
 		Received: c.count.received.Load(), Filtered: c.count.filtered.Load(), Others: c.count.others.Load(),
 		Gaps: c.count.gaps.Load(), Requests: n.Requests, Partial: n.Partial, Late: n.Late, Answers: n.Answers,
 		Backlog: l.Backlog, Queued: l.Queued,
-		Probes: l.Probes, ProbesMissed: l.ProbesMissed, Reconnects: l.Reconnects, Resubscribed: l.Resubscribed,
+		Probes: l.Probes, ProbesMissed: l.ProbesMissed, Reconnects: l.Reconnects, Resubscribed: l.Resubscribed, Refreshes: l.Refreshes,
 		Drops: Drops{
 			Down: l.DroppedDown, Backlog: l.DroppedBacklog, Lost: l.DroppedLost, Refused: l.DroppedRefused + l.DroppedNoOwner,
 			Closed: l.DroppedClosed, Receive: l.DroppedQueue, Queue: c.lanes.Dropped(), Responses: n.Overflow,

@@ -182,20 +182,37 @@ func readSlots(m rueidis.RedisMessage, from string, old *topology) (*topology, e
 }
 
 // choose picks the masters that channels use: those of before while they are
-// masters, else any two, so that nodes spread over the cluster.
+// masters, else any two, so that nodes spread over the cluster. Who listens at a
+// master that goes on is not sent elsewhere because the other one has changed:
+// what is published meanwhile would be lost.
 func (t *topology) choose(old *topology) {
 	if old != nil {
-		t.publish, t.listen = old.publish, old.listen
+		t.publish, t.listen = t.still(old.publish), t.still(old.listen)
 	}
-	if !slices.Contains(t.masters, t.publish) {
-		t.publish = t.masters[rand.IntN(len(t.masters))]
+	if t.publish == "" {
+		t.publish = t.another(t.listen)
 	}
-	if len(t.masters) > 1 && (t.listen == t.publish || !slices.Contains(t.masters, t.listen)) {
-		i := slices.Index(t.masters, t.publish)
-		t.listen = t.masters[(i+1+rand.IntN(len(t.masters)-1))%len(t.masters)]
-	} else if len(t.masters) == 1 {
-		t.listen = t.publish
+	if t.listen == "" || t.listen == t.publish {
+		t.listen = t.another(t.publish)
 	}
+}
+
+// still returns the address of a server if it is a master, or nothing.
+func (t *topology) still(addr string) string {
+	if slices.Contains(t.masters, addr) {
+		return addr
+	}
+	return ""
+}
+
+// another returns any master but one, or that one if there is no other.
+func (t *topology) another(but string) string {
+	n := len(t.masters)
+	i := slices.Index(t.masters, but)
+	if i < 0 {
+		return t.masters[rand.IntN(n)]
+	}
+	return t.masters[(i+1+rand.IntN(max(n-1, 1)))%n]
 }
 
 // endpoint reads a node of CLUSTER SLOTS. An empty host means the one asked.

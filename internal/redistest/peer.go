@@ -22,7 +22,8 @@ type NodeOptions struct {
 	// Adapter is "redis", "redis-sharded" or "redis-streams", with "-ioredis"
 	// appended for that client. Default "redis".
 	Adapter string `json:"adapter,omitempty"`
-	// URLs of Redis: one, or nodes of a Redis Cluster.
+	// URLs of Redis: one, or nodes of a Redis Cluster, or for ioredis one of
+	// [SentinelSet.URL].
 	URLs []string `json:"urls"`
 	// AdapterOptions are handed to the adapter.
 	AdapterOptions map[string]any `json:"adapterOptions,omitempty"`
@@ -38,13 +39,18 @@ type NodeOptions struct {
 	ServerSideAnswer []any `json:"serverSideAnswer,omitempty"`
 	// ServerSideSilent has it never acknowledge them.
 	ServerSideSilent bool `json:"serverSideSilent,omitempty"`
+	// Rooms are those that clients are put into. Those that are new get an event
+	// "entered" then. Default: none, and no event.
+	Rooms []string `json:"rooms,omitempty"`
 	// Recovery turns connection state recovery on.
 	Recovery bool `json:"recovery,omitempty"`
 }
 
-// Happening is something that a Node.js server printed by itself.
+// Happening is something that a Node.js server printed by itself. "unsent",
+// "resent" and "overtaken" are what its Redis client made of an event of the
+// operation "emit": see test/redis/outcome.js.
 type Happening struct {
-	Happened string            `json:"happened"` // "serverSide", "received", "disconnected"
+	Happened string            `json:"happened"` // "serverSide", "received", "disconnected", "unsent", "resent", "overtaken"
 	NSP      string            `json:"nsp"`
 	Client   string            `json:"client"` // the id of a client of [Peer.Connect]
 	Event    string            `json:"event"`
@@ -96,6 +102,26 @@ const peerDir = "test/redis"
 // cluster.
 func Node(tb testing.TB, o NodeOptions) *Peer {
 	tb.Helper()
+	return Nodes(tb, o)[0]
+}
+
+// Nodes starts several at the same time.
+func Nodes(tb testing.TB, options ...NodeOptions) (peers []*Peer) {
+	tb.Helper()
+	var serving []func(testing.TB)
+	for _, o := range options {
+		p, listens := launch(tb, o)
+		peers, serving = append(peers, p), append(serving, listens)
+	}
+	for _, listens := range serving {
+		listens(tb)
+	}
+	return peers
+}
+
+// launch starts a server, and returns what waits until it listens.
+func launch(tb testing.TB, o NodeOptions) (p *Peer, listens func(testing.TB)) {
+	tb.Helper()
 	node, err := exec.LookPath("node")
 	if err != nil {
 		tb.Skip("node is not installed")
@@ -105,7 +131,7 @@ func Node(tb testing.TB, o NodeOptions) *Peer {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	p := &Peer{
+	p = &Peer{
 		tb: tb, spawner: process.NewSpawner(), done: make(chan struct{}), tail: new(process.Tail),
 		waiting: make(map[int]chan peerLine), changed: make(chan struct{}),
 	}
@@ -131,16 +157,18 @@ func Node(tb testing.TB, o NodeOptions) *Peer {
 		p.Kill()
 		p.spawner.Close()
 	})
-	ctx, cancel := context.WithTimeout(context.Background(), startTime)
-	defer cancel()
-	select {
-	case p.port = <-listening:
-	case <-p.done:
-		tb.Fatalf("the node peer ended%s", p.tail.Shown())
-	case <-ctx.Done():
-		tb.Fatalf("the node peer does not listen%s", p.tail.Shown())
+	return p, func(tb testing.TB) {
+		tb.Helper()
+		ctx, cancel := context.WithTimeout(context.Background(), startTime)
+		defer cancel()
+		select {
+		case p.port = <-listening:
+		case <-p.done:
+			tb.Fatalf("the node peer ended%s", p.tail.Shown())
+		case <-ctx.Done():
+			tb.Fatalf("the node peer does not listen%s", p.tail.Shown())
+		}
 	}
-	return p
 }
 
 // findPeer returns the directory of peer.js.

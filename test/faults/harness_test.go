@@ -23,7 +23,7 @@ const asCommand = "FAULTS_TEST_AS_COMMAND"
 
 // together is how many tests run at the same time. They wait most of the time:
 // for Redis to come back, for a failover.
-const together = "8"
+const together = "6"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asCommand) != "" {

@@ -176,6 +176,19 @@ func (f findings) outside(windows ...window) (list []message) {
 	return list
 }
 
+// only returns the findings of some messages.
+func (f findings) only(some func(message) bool) findings {
+	pick := func(list []message) (picked []message) {
+		for _, m := range list {
+			if some(m) {
+				picked = append(picked, m)
+			}
+		}
+		return picked
+	}
+	return findings{pick(f.lost), pick(f.twice), pick(f.disorder)}
+}
+
 // describe shows some messages, with the time since a moment.
 func describe(list []message, since time.Time) string {
 	var b strings.Builder

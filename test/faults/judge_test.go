@@ -1,7 +1,6 @@
 package faults_test
 
 import (
-	"slices"
 	"testing"
 	"time"
 )
@@ -12,7 +11,7 @@ func watch(p place, clusters []*cluster) (notice func(testing.TB)) {
 	var waiting []func(testing.TB)
 	for _, c := range clusters {
 		for i, n := range c.nodes {
-			if slices.Contains(p.spared, i) {
+			if p.spares(i) {
 				continue
 			}
 			before := n.toll()
@@ -45,21 +44,20 @@ func (p place) died(since time.Time) (list []window) {
 	return list
 }
 
-// judge holds a cluster to what its kind promises. Redis was broken and whole
-// again in the time of the window, which begins with what was on its way then.
-func (c *cluster) judge(t *testing.T, p place, before toll, down window, struck time.Time, recovered bool) {
+// judge holds the Go nodes of a cluster to what their kind promises.
+func (c *cluster) judge(t *testing.T, p place, o course) {
 	t.Helper()
 	after := c.toll()
 	lost := 0
 	for i, l := range c.listeners {
-		f := c.check(l.receiver)
+		f := c.check(l.receiver).only(func(m message) bool { return !c.isForeign(m) })
 		lost += len(f.lost)
 		if c.keeps {
-			excused := p.died(down.from)
-			if p.split && (!recovered || l != c.traveller()) {
-				excused = append(excused, down)
+			excused := p.died(o.down.from)
+			if p.split && (!o.recovered || l != c.traveller()) {
+				excused = append(excused, o.down)
 			}
-			f.judge(t, l.receiver, struck, excused...)
+			f.judge(t, l.receiver, o.struck, excused...)
 			continue
 		}
 		// What its own node sends reaches a client whatever happens to Redis.
@@ -69,15 +67,15 @@ func (c *cluster) judge(t *testing.T, p place, before toll, down window, struck 
 				local.lost = append(local.lost, m)
 			}
 		}
-		local.judge(t, l.receiver, struck)
-		f.judge(t, l.receiver, struck, down)
+		local.judge(t, l.receiver, o.struck)
+		f.judge(t, l.receiver, o.struck, o.down)
 	}
 	t.Logf("down for %v: %d messages lost, dropped %d, outages %d, traveller recovered %v, %d emits refused",
-		down.to.Sub(struck), lost, after.dropped-before.dropped, after.outages-before.outages, recovered, len(c.refused))
-	if lost > 0 && after.dropped == before.dropped && after.outages == before.outages {
+		o.down.to.Sub(o.struck), lost, after.dropped-o.before.dropped, after.outages-o.before.outages, o.recovered, len(c.refused))
+	if lost > 0 && after.dropped == o.before.dropped && after.outages == o.before.outages {
 		t.Errorf("%d messages were lost, and nothing was counted: %+v", lost, after)
 	}
-	if after.unsorted > before.unsorted {
-		t.Errorf("malformed, overflown or trimmed: %+v, before %+v", after, before)
+	if after.unsorted > o.before.unsorted {
+		t.Errorf("malformed, overflown or trimmed: %+v, before %+v", after, o.before)
 	}
 }

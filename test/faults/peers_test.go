@@ -31,18 +31,22 @@ type mixed struct {
 // nodeAdapters are what Node.js calls the kinds.
 var nodeAdapters = map[string]string{"classic": "redis", "sharded": "redis-sharded", "streams": "redis-streams"}
 
+// foreign returns the options of a Node.js server in a cluster of the kind.
+func (k kind) foreign(adapter, prefix string, urls ...string) redistest.NodeOptions {
+	o := redistest.NodeOptions{Adapter: adapter, URLs: urls, Recovery: k.keeps, AdapterOptions: args{"key": prefix, "channelPrefix": prefix}}
+	if k.keeps {
+		o.AdapterOptions = args{"streamName": prefix, "channelPrefix": prefix, "sessionKeyPrefix": prefix + ":"}
+	}
+	return o
+}
+
 func startMixed(t testing.TB, k kind, url string) *mixed {
 	t.Helper()
 	prefix := unique()
 	m := new(mixed)
 	m.start = func(silent bool) *redistest.Peer {
-		o := redistest.NodeOptions{
-			Adapter: nodeAdapters[k.name], URLs: []string{url}, Recovery: k.keeps, ServerSideSilent: silent,
-			AdapterOptions: args{"key": prefix, "channelPrefix": prefix},
-		}
-		if k.keeps {
-			o.AdapterOptions = args{"streamName": prefix, "channelPrefix": prefix, "sessionKeyPrefix": prefix + ":"}
-		}
+		o := k.foreign(nodeAdapters[k.name], prefix, url)
+		o.ServerSideSilent = silent
 		return redistest.Node(t, o)
 	}
 	m.stays = m.start(false)

@@ -1,231 +1,40 @@
 package faults_test
 
 import (
-	"fmt"
-	"strings"
+	"slices"
 	"testing"
-	"time"
 
-	"github.com/socketeer-io/socketeer/internal/nettest"
-	"github.com/socketeer-io/socketeer/internal/redistest"
+	"github.com/socketeer-io/socketeer/adapter/redis"
 )
 
-// place is a Redis that can be broken.
-type place struct {
-	urls   [][]string // for each node
-	strike func(testing.TB)
-	heal   func(testing.TB)
-	spared []int   // nodes that the fault does not reach
-	deaths *deaths // when Redis died with what it alone had; nil: never
-	empty  bool    // it came back without what some had not read yet
-	split  bool    // there were two masters for a while
-}
-
-// deaths are the times around the ends of servers: what one has taken just
-// before may not have got to anybody.
-type deaths []window
-
-func (d *deaths) kill(s *redistest.Server) {
-	from := time.Now().Add(-100 * time.Millisecond)
-	s.Kill()
-	*d = append(*d, window{from, time.Now()})
-}
-
-// nodesOf has two nodes connect alike.
-func nodesOf(urls ...string) [][]string { return [][]string{urls, urls} }
-
-func nothing(testing.TB) {}
-
-// pauseFor is how long Redis is frozen.
-const pauseFor = 10 * time.Second
-
-func killed(t testing.TB) place {
-	r, d := redistest.Standalone(t), new(deaths)
-	return place{
-		urls: nodesOf(r.URL()), deaths: d, empty: true,
-		strike: func(testing.TB) { d.kill(r) }, heal: func(testing.TB) { r.Restart() },
-	}
-}
-
-func paused(t testing.TB) place {
-	r := redistest.Standalone(t)
-	return place{
-		urls:   nodesOf(r.URL()),
-		strike: func(testing.TB) { r.Pause(); lasts(pauseFor) }, heal: func(testing.TB) { r.Resume() },
-	}
-}
-
-func sentinelFailover(t testing.TB) place {
-	set, d := redistest.Sentinel(t), new(deaths)
-	return place{
-		urls: nodesOf(set.URL()), deaths: d,
-		strike: func(testing.TB) { d.kill(set.Master) },
-		heal: func(t testing.TB) {
-			eventually(t, "a failover", func() bool { return set.Current() == set.Replica.Addr() })
-		},
-	}
-}
-
-// masterHangs freezes the master until its replica has replaced it. When it goes
-// on it takes itself for the master, until a sentinel tells it otherwise.
-func masterHangs(t testing.TB) place {
-	set := redistest.Sentinel(t)
-	return place{
-		urls: nodesOf(set.URL()), split: true,
-		strike: func(t testing.TB) {
-			set.Master.Pause()
-			eventually(t, "a failover", func() bool { return set.Current() == set.Replica.Addr() })
-			set.Master.Resume()
-		},
-		heal: func(t testing.TB) {
-			eventually(t, "the old master to follow", func() bool {
-				info, err := set.Master.Do(t.Context(), "INFO", "REPLICATION")
-				return err == nil && strings.Contains(fmt.Sprint(info), "master_link_status:up")
-			})
-		},
-	}
-}
-
-// clusterFailover kills every master in turn, so that each kind's own is among
-// them; each comes back as a replica.
-func clusterFailover(t testing.TB) place {
-	c, d := redistest.Cluster(t, 1), new(deaths)
-	return place{
-		urls: nodesOf(c.URLs()...), deaths: d,
-		strike: func(t testing.TB) {
-			for i, s := range c.Nodes[:3] {
-				d.kill(s)
-				eventually(t, "the replica to take over", func() bool {
-					owner := c.Owner(uint16(i*16384/3 + 100))
-					return owner != nil && owner != s
-				})
-				s.Restart()
-			}
-		},
-		heal: func(t testing.TB) {
-			for i, s := range c.Nodes {
-				eventually(t, "the servers to be one cluster again", func() bool {
-					nodes, err := s.Do(t.Context(), "CLUSTER", "NODES")
-					return err == nil && !strings.Contains(fmt.Sprint(nodes), "fail") && !strings.Contains(fmt.Sprint(nodes), "disconnected")
-				})
-				if i < 3 {
-					eventually(t, "a replica to follow", func() bool {
-						info, err := s.Do(t.Context(), "INFO", "REPLICATION")
-						return err == nil && strings.Contains(fmt.Sprint(info), "master_link_status:up")
-					})
-				}
-			}
-		},
-	}
-}
-
-// subscribersKilled cuts the connections on which nodes receive, some times.
-func subscribersKilled(t testing.TB) place {
-	r := redistest.Standalone(t)
-	return place{
-		urls: nodesOf(r.URL()),
-		strike: func(t testing.TB) {
-			for range 3 {
-				r.Must("CLIENT", "KILL", "TYPE", "pubsub")
-				for _, id := range readers(r) {
-					_, _ = r.Do(t.Context(), "CLIENT", "KILL", "ID", id) // it may have gone
-				}
-				lasts(200 * time.Millisecond)
-			}
-		},
-		heal: nothing,
-	}
-}
-
-// readers returns the ids of connections that read a stream.
-func readers(r *redistest.Server) (ids []string) {
-	for line := range strings.Lines(r.Must("CLIENT", "LIST").(string)) {
-		if id, _, ok := strings.Cut(strings.TrimPrefix(line, "id="), " "); ok && strings.Contains(line, "cmd=xread ") {
-			ids = append(ids, id)
-		}
-	}
-	return ids
-}
-
-// allKilled cuts all connections, some times.
-func allKilled(t testing.TB) place {
-	r := redistest.Standalone(t)
-	return place{
-		urls: nodesOf(r.URL()),
-		strike: func(testing.TB) {
-			for range 5 {
-				r.Must("CLIENT", "KILL", "TYPE", "pubsub")
-				r.Must("CLIENT", "KILL", "TYPE", "normal")
-				lasts(100 * time.Millisecond)
-			}
-		},
-		heal: nothing,
-	}
-}
-
-// blackholed has the second node's connections lose every byte and stay open.
-func blackholed(t testing.TB) place {
-	r := redistest.Standalone(t)
-	p := nettest.StartProxy(t, r.Addr())
-	return place{
-		urls: [][]string{{r.URL()}, {"redis://" + p.Addr()}}, spared: []int{0},
-		strike: func(testing.TB) { p.Blackhole(true); lasts(3 * time.Second) },
-		heal:   func(testing.TB) { p.Blackhole(false) },
-	}
+// modes are those of sharded clusters that are not the default one. They differ
+// in what has a channel of its own, so they are of interest where subscriptions
+// have to be made again, one by one.
+var modes = []kind{
+	{"sharded static", false, startRedis(redis.Options{Mode: redis.Sharded, Subscription: redis.Static})},
+	{"sharded dynamic-private", false, startRedis(redis.Options{Mode: redis.Sharded, Subscription: redis.DynamicPrivate})},
 }
 
 // TestRedisFaults breaks Redis under two nodes of each kind.
 func TestRedisFaults(t *testing.T) {
 	t.Parallel()
-	for name, prepare := range map[string]func(testing.TB) place{
-		"killed": killed, "paused": paused, "sentinel failover": sentinelFailover, "master hangs": masterHangs, "cluster failover": clusterFailover,
-		"subscribers killed": subscribersKilled, "connections killed": allKilled, "blackholed": blackholed,
+	every := append(slices.Clone(kinds), modes...)
+	for name, c := range map[string]struct {
+		prepare func(testing.TB) place
+		under   []kind
+	}{
+		"killed": {killed, every}, "paused": {paused, kinds}, "blackholed": {blackholed, kinds},
+		"sentinel failover": {sentinelFailover, kinds}, "master hangs": {masterHangs, kinds}, "cluster failover": {clusterFailover, every},
+		"subscribers killed": {subscribersKilled, every}, "connections killed": {allKilled, every},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := prepare(t)
+			p := c.prepare(t)
 			var clusters []*cluster
-			for _, k := range kinds {
+			for _, k := range c.under {
 				clusters = append(clusters, startCluster(t, k, p.urls...))
 			}
 			strikeAndCheck(t, p, clusters)
-		})
-	}
-}
-
-func strikeAndCheck(t *testing.T, p place, clusters []*cluster) {
-	t.Helper()
-	var before []toll
-	for _, c := range clusters {
-		c.send()
-		c.begun(t)
-		before = append(before, c.toll())
-		c.cut = c.history.behind(c.traveller().receiver)
-		c.traveller().to("")
-	}
-	struck := time.Now()
-	var since []time.Time
-	for _, c := range clusters {
-		since = append(since, c.behind())
-	}
-	notice := watch(p, clusters)
-	p.strike(t)
-	notice(t)
-	p.heal(t)
-	for i, c := range clusters {
-		c.ready(t)
-		whole := time.Now()
-		c.progress(t, c.listeners[:len(c.nodes)]...)
-		away := c.traveller()
-		away.to(c.nodes[1].addr)
-		e := away.enters(t)
-		if !e.recovered {
-			away.absent(window{c.cut, e.at})
-		}
-		c.progress(t, away)
-		c.rest(t)
-		t.Run(c.kind.name, func(t *testing.T) {
-			c.judge(t, p, before[i], window{since[i], whole}, struck, e.recovered)
 		})
 	}
 }

@@ -7,8 +7,9 @@
 //   redis-sharded   its sharded form
 //   redis-streams   @socket.io/redis-streams-adapter
 //
-// Several URLs are nodes of a Redis Cluster. The option parser: "json" of
-// adapters and emitters stands for one that speaks JSON.
+// Several URLs are nodes of a Redis Cluster, and redis-sentinel://host:port,.../name
+// is a master that sentinels know. The option parser: "json" of adapters and
+// emitters stands for one that speaks JSON.
 
 const quiet = (client) => client.on("error", (err) => console.error(String(err)));
 
@@ -23,7 +24,19 @@ async function nodeRedis(urls) {
 
 function ioRedis(urls) {
   const { Redis, Cluster } = require("ioredis");
-  return quiet(urls.length > 1 ? new Cluster(urls, { shardedSubscribers: true }) : new Redis(urls[0]));
+  if (urls.length > 1) return quiet(new Cluster(urls, { shardedSubscribers: true }));
+  return quiet(new Redis(sentinels(urls[0]) ?? urls[0]));
+}
+
+// sentinels returns the options for ioredis that a URL of sentinels stands for.
+// The client "redis" has an object of its own for them, with which the adapters
+// cannot do: they count servers by client.sendCommand([...]), and its takes other
+// arguments.
+function sentinels(url) {
+  const [, hosts, name] = /^redis-sentinel:\/\/([^/@]+)\/(\w+)$/.exec(url) ?? [];
+  if (!hosts) return undefined;
+  const at = (address) => ({ host: address.split(":")[0], port: Number(address.split(":")[1]) });
+  return { sentinels: hosts.split(",").map(at), name };
 }
 
 function withParser(options) {

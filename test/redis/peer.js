@@ -15,6 +15,7 @@
 //   {"happened": "listening", "port": 1234}
 //   {"happened": "serverSide", "nsp": "/", "event": "...", "args": [...]}
 //   {"happened": "received", "client": "...", "event": "...", "args": [...]}
+//   {"happened": "unsent", "event": "...", "args": [...]}: see outcome.js
 //
 // In arguments and results, {"$binary": base64}, {"$date": milliseconds} and
 // {"$undefined": true} stand for what JSON has not. It ends when its standard
@@ -25,6 +26,7 @@ const { createInterface } = require("node:readline");
 const { Server } = require("socket.io");
 const { io: connect } = require("socket.io-client");
 const { connectRedis, withParser } = require("./connections");
+const { watch } = require("./outcome");
 const { pack, unpack } = require("./values");
 
 const options = {
@@ -55,9 +57,9 @@ const settled = (run) =>
     });
   });
 
-const operations = (io, redis) => ({
+const operations = (io, redis, during) => ({
   ping: () => "pong",
-  emit: (a) => { target(io, a).emit(a.event, ...unpack(a.args ?? [])); },
+  emit: (a) => during(a, () => { target(io, a).emit(a.event, ...unpack(a.args ?? [])); }),
   // emitWithAck answers with the acks; when it times out, the error's data is
   // those that came.
   emitWithAck: (a) => settled((cb) => target(io, { timeout: 5000, ...a }).emit(a.event, ...unpack(a.args ?? []), cb)),
@@ -110,8 +112,8 @@ const operations = (io, redis) => ({
   clientClose: (a) => { clients.get(a.client).disconnect(); },
 });
 
-// serve has every namespace print what other servers tell it, and lets clients
-// ask for a few things.
+// serve has every namespace print what other servers tell it, lets clients ask
+// for a few things, and puts them into rooms, if there are some.
 function serve(nsp) {
   for (const event of options.serverSideEvents ?? ["hello", "ask"]) {
     nsp.on(event, (...args) => {
@@ -120,11 +122,14 @@ function serve(nsp) {
       say({ happened: "serverSide", nsp: nsp.name, event, args: pack(args) });
     });
   }
-  nsp.on("connection", (socket) => {
+  nsp.on("connection", async (socket) => {
     socket.on("join", async (rooms, ack) => { await socket.join(rooms); ack?.(); });
     socket.on("leave", async (room, ack) => { await socket.leave(room); ack?.(); });
     socket.on("tell", (room, event, ...args) => socket.to(room).emit(event, ...args));
     socket.on("echo", (...args) => args.pop()(...args));
+    if (!options.rooms || socket.recovered) return;
+    await socket.join(options.rooms);
+    socket.emit("entered");
   });
 }
 
@@ -136,7 +141,8 @@ async function main() {
     ...(options.recovery && { connectionStateRecovery: {} }), ...options.server,
   });
   options.namespaces.forEach((name) => serve(io.of(name)));
-  const ops = operations(io, redis);
+  const during = watch(redis.pub, (happened, { event, args }) => say({ happened, event, args }));
+  const ops = operations(io, redis, during);
   const lines = createInterface({ input: process.stdin });
   lines.on("line", async (line) => {
     const { id, op, args = {} } = JSON.parse(line);
