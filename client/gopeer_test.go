@@ -93,7 +93,8 @@ func behave(io *socketeer.Server) {
 		s.On("echo", echo)
 		s.On("say back", func(_ context.Context, m *socketeer.Message) error { return s.Emit("said", values(m)...) })
 		s.On("ask", ask)
-		s.On("never", func(context.Context, *socketeer.Message) error { return s.Emit("heard", 1) })
+		s.On("never", func(context.Context, *socketeer.Message) error { return nil })
+		s.On("hear", func(context.Context, *socketeer.Message) error { return s.Emit("heard", 1) })
 		s.On("join", func(ctx context.Context, m *socketeer.Message) error {
 			var room string
 			if err := m.Decode(&room); err != nil {

@@ -105,7 +105,7 @@ func testReconnect(t *testing.T, p peer, opts []client.Option, upgrades bool) {
 
 	lost := make(chan error, 1)
 	go func() {
-		_, err := c.EmitWithAck(t.Context(), "never")
+		_, err := c.EmitWithAck(t.Context(), "hear")
 		lost <- err
 	}()
 	receive(t, heard, "answer without an acknowledgement")

@@ -18,7 +18,8 @@
 //
 // that is 3.9 to 5 seconds, and at least three heartbeats in a row must be
 // lost before a live one is taken for dead. If that happens all the same, its
-// next heartbeat makes it a member again.
+// next heartbeat makes it a member again. Who learns in another way that a node
+// has ended tells by [Membership.Gone], and it is dead an Interval later.
 //
 // A node that joins announces itself at 0, 1/20, 2/20, 4/20 ... of an interval
 // until the usual pace is reached, and is answered by everyone at once, so it

@@ -65,6 +65,7 @@ type Membership struct {
 	counts   func() Counts
 	peers    map[string]Member    // by incarnation
 	graves   map[string]time.Time // incarnation -> goodbye
+	doomed   map[string]time.Time // peer -> when it is dead, unless it is heard before; see Gone
 	watchers map[int]func(Event)
 	nextID   int
 	changed  chan struct{} // closed and replaced when the set of members changes
@@ -86,7 +87,7 @@ func New(id Identity, addr string, out Transport, cfg Config) *Membership {
 			Identity: id, Addr: addr, State: Ready, Self: true,
 			Started: time.UnixMilli(time.Now().UnixMilli()),
 		},
-		peers: make(map[string]Member), graves: make(map[string]time.Time),
+		peers: make(map[string]Member), graves: make(map[string]time.Time), doomed: make(map[string]time.Time),
 		watchers: make(map[int]func(Event)), changed: make(chan struct{}),
 	}
 }
@@ -142,6 +143,7 @@ func (m *Membership) run() {
 			return
 		case <-m.kick:
 			m.announce(beat)
+			timer.Reset(0) // somebody may be dead sooner than was to be expected
 			continue
 		case <-timer.C:
 		}
@@ -178,6 +180,9 @@ func (m *Membership) forgive(late time.Duration) {
 		p.Seen = p.Seen.Add(late)
 		m.peers[inc] = p
 	}
+	for inc, at := range m.doomed {
+		m.doomed[inc] = at.Add(late)
+	}
 }
 
 // sweep declares silent peers dead and returns when the next one would be.
@@ -188,8 +193,11 @@ func (m *Membership) sweep(now time.Time) (next time.Time) {
 	m.mu.Lock()
 	for inc, p := range m.peers {
 		expiry := p.Seen.Add(m.cfg.Timeout)
+		if at, doomed := m.doomed[inc]; doomed && at.Before(expiry) {
+			expiry = at
+		}
 		if !expiry.After(now) {
-			delete(m.peers, inc)
+			m.forget(inc)
 			dead = append(dead, Event{Died, p})
 		} else if next.IsZero() || expiry.Before(next) {
 			next = expiry
@@ -249,12 +257,13 @@ func (m *Membership) apply(k frameKind, from Member) (events []Event, isNew bool
 	}
 	now := time.Now()
 	from.Seen = now
+	delete(m.doomed, from.Incarnation)
 	p, known := m.peers[from.Incarnation]
 	switch {
 	case k == goodbye:
 		m.graves[from.Incarnation] = now
 		if known {
-			delete(m.peers, from.Incarnation)
+			m.forget(from.Incarnation)
 			events = append(events, Event{Left, p})
 		}
 		return events, false
@@ -273,13 +282,36 @@ func (m *Membership) apply(k frameKind, from Member) (events []Event, isNew bool
 	// its next heartbeat brings it back.
 	for inc, old := range m.peers {
 		if old.Name == from.Name && old.Started.Before(from.Started) {
-			delete(m.peers, inc)
+			m.forget(inc)
 			events = append(events, Event{Died, old})
 		}
 	}
 	m.peers[from.Incarnation] = from
 	m.checkDouble(from)
 	return append(events, Event{Joined, from}), true
+}
+
+// forget removes a peer. Called with mu held.
+func (m *Membership) forget(incarnation string) {
+	delete(m.peers, incarnation)
+	delete(m.doomed, incarnation)
+}
+
+// Gone says that a peer seems to have ended, because nobody listens at its
+// address any more, say. Unless it is heard before, it is declared dead one
+// Interval from now, when what it has sent has been handled. It is no error if
+// there is no such peer.
+func (m *Membership) Gone(incarnation string) {
+	m.mu.Lock()
+	_, known := m.peers[incarnation]
+	_, doomed := m.doomed[incarnation]
+	if known && !doomed {
+		m.doomed[incarnation] = time.Now().Add(m.cfg.Interval)
+	}
+	m.mu.Unlock()
+	if known && !doomed {
+		m.hurry()
+	}
 }
 
 // checkDouble logs a peer that has this node's tag or name. Called with mu

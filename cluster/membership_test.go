@@ -173,6 +173,30 @@ func TestSilenceIsDeath(t *testing.T) {
 	})
 }
 
+// Who seems to have ended is dead an interval later, unless it is heard.
+func TestGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := newNetwork()
+		a, b := net.add(t, "a"), net.add(t, "b")
+		time.Sleep(10 * time.Second)
+		a.Gone(b.id.Incarnation)
+		a.Gone("nobody")
+		time.Sleep(10 * time.Second)
+		want(t, "members", a.names(), "a b")
+		net.setCut(b, true)
+		a.Gone(b.id.Incarnation)
+		time.Sleep(999 * time.Millisecond)
+		a.Gone(b.id.Incarnation) // it is no later for that
+		want(t, "members", a.names(), "a b")
+		time.Sleep(time.Millisecond)
+		synctest.Wait()
+		want(t, "members", a.names(), "a")
+		net.setCut(b, false)
+		time.Sleep(1100 * time.Millisecond)
+		want(t, "events", a.history(), "joined b, died b, joined b")
+	})
+}
+
 func TestSteadyClusterStaysWhole(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := newNetwork()

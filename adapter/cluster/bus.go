@@ -52,6 +52,14 @@ type Flusher interface {
 // MaxSubject is the length that no subject exceeds, in bytes.
 const MaxSubject = 320
 
+// PeerWatcher is optionally implemented by a [Bus] that finds out that a node
+// has ended before its silence tells.
+type PeerWatcher interface {
+	// WatchPeers has f called with the incarnation of a node that seems to have
+	// ended. It is called once, before all other methods; f does not wait.
+	WatchPeers(f func(incarnation string))
+}
+
 // Reconnecter is optionally implemented by a [Bus] that can start over with a
 // new connection. The node asks for it when the bus turns out to be deaf.
 type Reconnecter interface {

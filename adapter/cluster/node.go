@@ -185,6 +185,9 @@ func New(bus Bus, cfg Config) (*Node, error) {
 		Interval: cfg.Interval, Timeout: cfg.Timeout, Logger: n.log,
 	})
 	n.members.Watch(n.onEvent)
+	if w, ok := bus.(PeerWatcher); ok {
+		w.WatchPeers(n.members.Gone)
+	}
 	if cfg.Recovery {
 		n.keeps = n.newLog()
 	}

@@ -36,7 +36,9 @@ type bus struct {
 	interest   map[string][]*link // by subject
 	counts     map[*link]int      // of subjects
 
-	learn func(addr string) // of another node; set before there are links
+	// set before there are links
+	learn func(addr string)        // of another node
+	ended func(incarnation string) // of a node that seems to have; set by WatchPeers
 }
 
 var (
@@ -44,6 +46,7 @@ var (
 	_ buscluster.BatchListener = (*bus)(nil)
 	_ buscluster.Flusher       = (*bus)(nil)
 	_ buscluster.Dropper       = (*bus)(nil)
+	_ buscluster.PeerWatcher   = (*bus)(nil)
 )
 
 func newBus(log *slog.Logger, limit, maxMessage int) *bus {
@@ -122,6 +125,16 @@ func (b *bus) subscription(k frameKind, subject string) error {
 func (b *bus) Probe(data []byte) error {
 	b.recv([][]byte{slices.Clone(data)})
 	return nil
+}
+
+// WatchPeers implements cluster.PeerWatcher.
+func (b *bus) WatchPeers(f func(incarnation string)) { b.ended = f }
+
+// linked reports whether there is a link to a node.
+func (b *bus) linked(incarnation string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.links[incarnation] != nil
 }
 
 // Dropped implements cluster.Dropper.

@@ -35,6 +35,10 @@
 //
 // A connection on which nothing was heard for [Options].Silence is given up.
 //
+// A node whose connection is lost, and whose address refuses connections that it
+// took before, has ended: it is declared dead a HeartbeatInterval later, and not
+// after HeartbeatTimeout as one that is silent.
+//
 // # How a message leaves
 //
 // Publish queues it, and the publisher's goroutine writes it to the socket as

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/socketeer-io/socketeer/adapter/internal/peertest"
 	"github.com/socketeer-io/socketeer/adapter/mesh"
+	"github.com/socketeer-io/socketeer/cluster"
 )
 
 func TestPeers(t *testing.T) {
@@ -62,6 +64,45 @@ func TestLinkBreaks(t *testing.T) {
 		for len(to) > 0 {
 			<-to
 		}
+	}
+}
+
+// Who has ended is dead long before its silence tells, whoever has connected to
+// whom. Who cannot be reached where it says is not taken for ended.
+func TestEndIsNoticed(t *testing.T) {
+	adjust := func(o *mesh.Options) {
+		o.HeartbeatInterval, o.HeartbeatTimeout = 100*time.Millisecond, 2*peertest.Patience
+	}
+	for i := range 3 {
+		list := nodes(t, 3, adjust)
+		kill(t, list[i])
+		for _, c := range slices.Delete(list, i, i+1) {
+			peertest.Eventually(t, "the end", func() bool { return c.Stats().Peers == 1 })
+		}
+	}
+	o := quick("first")
+	adjust(&o)
+	first := node(t, o)
+	p := newProxy(t, first.ClusterAddr())
+	o.Name, o.Peers, o.ClusterAdvertise = "second", []string{p.addr}, peertest.FreeAddr(t)
+	second := node(t, o)
+	know(t, []*mesh.Cluster{first, second})
+	died := make(chan cluster.Event, 1)
+	first.Watch(func(e cluster.Event) {
+		if e.Kind == cluster.Died {
+			died <- e
+		}
+	})
+	from, to := peertest.Pair(t, first, second)
+	p.cut()
+	peertest.Eventually(t, "a message", func() bool {
+		if err := from.Publish(peertest.ToRoom([]byte("again"))); err != nil {
+			t.Fatal(err)
+		}
+		return len(to) > 0
+	})
+	if len(died) > 0 {
+		t.Errorf("taken for dead: %+v", <-died)
 	}
 }
 

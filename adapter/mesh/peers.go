@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -138,21 +139,30 @@ func (p *peers) welcome(nc net.Conn) {
 	p.serve(l)
 }
 
-// pursue keeps a link to the node at addr.
+// pursue keeps a link to the node at addr, whose incarnation is given if it is
+// known. It connects even if there is a link, to find out whether the node can be
+// reached there: if so, and nobody listens there any more when the link is lost,
+// the node has ended.
 func (p *peers) pursue(addr, incarnation string, configured bool) {
-	failures := 0
-	p.bus.awaitUnlinked(p.ctx, incarnation)
+	failures, reached := 0, "" // the incarnation that was there
 	for p.ctx.Err() == nil {
+		began := time.Now()
 		peer, err := p.dial(addr)
 		switch {
 		case errors.Is(err, errSelf):
 			return // one address of this node: never dialed again
 		case err == nil:
-			failures = 0
+			failures, reached = 0, peer.incarnation
 		case errors.Is(err, errDuplicate):
-			failures = 0
+			failures, reached = 0, peer.incarnation
 			p.bus.awaitUnlinked(p.ctx, peer.incarnation)
+		case p.bus.linked(incarnation): // it has come by itself
+			p.bus.awaitUnlinked(p.ctx, incarnation)
 		default:
+			if errors.Is(err, syscall.ECONNREFUSED) && reached != "" && !p.bus.linked(reached) {
+				p.bus.ended(reached)
+				reached = ""
+			}
 			failures++
 			if failures == 1 && p.ctx.Err() == nil {
 				p.log.Info("no link to a node yet", "addr", addr, "err", err)
@@ -164,7 +174,9 @@ func (p *peers) pursue(addr, incarnation string, configured bool) {
 			p.mu.Unlock()
 			return
 		}
-		p.pause(retry + rand.N(retry/2))
+		if time.Since(began) < retry || failures > 0 {
+			p.pause(retry + rand.N(retry/2))
+		}
 	}
 }
 

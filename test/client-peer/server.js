@@ -42,8 +42,11 @@ io.on("connection", (socket) => {
     socket.emit(event, ...args, (...reply) => socket.emit("answered", ...reply));
   });
 
-  // never(ack) does not acknowledge, and emits "heard"
-  socket.on("never", () => socket.emit("heard", 1));
+  // never(ack) does not answer
+  socket.on("never", () => {});
+
+  // hear(ack) does not acknowledge, and emits "heard"
+  socket.on("hear", () => socket.emit("heard", 1));
 
   socket.on("join", async (room, ack) => {
     await socket.join(room);
