@@ -174,7 +174,9 @@ func (p *peers) pursue(addr, incarnation string, configured bool) {
 			p.mu.Unlock()
 			return
 		}
-		if time.Since(began) < retry || failures > 0 {
+		if failures == 0 {
+			p.pause(retry - time.Since(began))
+		} else {
 			p.pause(retry + rand.N(retry/2))
 		}
 	}
