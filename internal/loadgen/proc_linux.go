@@ -111,25 +111,37 @@ func ownCPU() time.Duration {
 	return time.Duration(ru.Utime.Nano() + ru.Stime.Nano())
 }
 
-// machineCPU returns the CPU time all processes have used since the machine
-// started, time that the host took away included. It counts in ticks of 10 ms.
+// machineCPU returns the CPU time that all processes have used since an
+// arbitrary moment, time that the host took away included: what the processors
+// were not idle. The kernel keeps that to the microsecond where it stops its clock
+// while it is idle, and tells it in ticks of 10 ms. What /proc/stat says of busy
+// time it only samples, and is far off when loads are paced by the same clock.
 func machineCPU() time.Duration {
 	b, err := os.ReadFile("/proc/stat")
 	if err != nil {
 		return 0
 	}
-	line, _, _ := bytes.Cut(b, []byte("\n"))
-	fields := bytes.Fields(line) // cpu user nice system idle iowait irq softirq steal ...
-	var ticks int64
-	for i, f := range fields[:min(len(fields), 9)] {
-		if i == 0 || i == 4 || i == 5 {
+	now, processors := time.Since(began), 0
+	var idle int64
+	for line := range bytes.Lines(b) {
+		fields := bytes.Fields(line) // cpu user nice system idle iowait irq softirq steal ...
+		if len(fields) < 6 || !bytes.HasPrefix(fields[0], []byte("cpu")) {
+			break
+		}
+		if len(fields[0]) > len("cpu") {
+			processors++
 			continue
 		}
-		n, _ := strconv.ParseInt(string(f), 10, 64)
-		ticks += n
+		for _, f := range fields[4:6] {
+			n, _ := strconv.ParseInt(string(f), 10, 64)
+			idle += n
+		}
 	}
-	return time.Duration(ticks) * time.Second / 100
+	return now*time.Duration(processors) - time.Duration(idle)*time.Second/100
 }
+
+// began is when machineCPU counts from.
+var began = time.Now()
 
 // spareFiles are for standard streams, epoll and the Go runtime, and in servers
 // for listeners and other servers.
