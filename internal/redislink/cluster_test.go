@@ -2,6 +2,7 @@ package redislink_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -67,6 +68,36 @@ func TestCluster(t *testing.T) {
 		eventually(t, "the outage to be told", func() bool { return got.outageCount() > before })
 		if v := fmt.Sprint(to.Must("PUBSUB", "SHARDNUMSUB", "shard")); v != "[shard 1]" {
 			t.Error(v)
+		}
+	})
+	t.Run("a master steps down", func(t *testing.T) {
+		listening := func() *redistest.Server {
+			for _, s := range c.Nodes {
+				if fmt.Sprint(s.Must("PUBSUB", "NUMSUB", "news")) == "[news 1]" {
+					return s
+				}
+			}
+			return nil
+		}
+		old := listening()
+		_, port, _ := strings.Cut(old.Addr(), ":")
+		before := len(got.channelOutages())
+		for _, s := range c.Nodes {
+			if role := fmt.Sprint(s.Must("ROLE")); strings.HasPrefix(role, "[slave") && strings.Contains(role, " "+port+" ") {
+				s.Must("CLUSTER", "FAILOVER")
+				break
+			}
+		}
+		eventually(t, "the link to listen elsewhere", func() bool {
+			_ = l.Publish("news", []byte("now")) // it may have to wait
+			s := listening()
+			return s != nil && s != old
+		})
+		whole(t, l, got)
+		eventually(t, "the outage to be told", func() bool { return len(got.channelOutages()) > before })
+		// Else what the old one has delivered might come once more.
+		if o := got.channelOutages()[before]; o.End.Sub(o.Start) < 250*time.Millisecond {
+			t.Errorf("it listened elsewhere after %v", o.End.Sub(o.Start))
 		}
 	})
 	t.Run("a master dies", func(t *testing.T) {

@@ -47,6 +47,18 @@ func (s *sink) got(channel, data string) bool {
 	return false
 }
 
+// channelOutages are those of channels, without shard channels'.
+func (s *sink) channelOutages() (list []redislink.Outage) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, o := range s.outages {
+		if !o.Shard {
+			list = append(list, o)
+		}
+	}
+	return list
+}
+
 func (s *sink) outageCount() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -113,12 +113,15 @@ func (v *session) serve(lost <-chan error) error {
 		case <-s.wake:
 		}
 		s.mu.Lock()
-		list, reset := s.changes, s.reset
+		list, reset, moved := s.changes, s.reset, s.addr != v.addr && !s.shard && s.link.mode == Cluster
 		if !reset {
 			s.changes = nil
 		}
 		s.mu.Unlock()
-		if reset {
+		switch {
+		case reset && moved:
+			return errMoved
+		case reset:
 			return errReset
 		}
 		if err := v.apply(list); err != nil {

@@ -2,6 +2,7 @@ package redislink
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -110,8 +111,14 @@ var (
 	errUnsubscribed = errors.New("subscriptions are not there")
 	errStopped      = errors.New("stopped")
 	errReset        = errors.New("it is made anew")
+	errMoved        = fmt.Errorf("%w, elsewhere", errReset)
 	errEnded        = errors.New("the connection ended")
 )
+
+// settleTime is how long nobody listens who leaves a server of a Redis Cluster
+// that goes on for another: each hears of a message by itself, and what the one
+// has delivered would come again if the other hears of it later.
+const settleTime = 250 * time.Millisecond
 
 // run connects again and again.
 func (s *subscriber) run() {
@@ -127,11 +134,15 @@ func (s *subscriber) run() {
 			attempt = 0
 		}
 		s.link.kick()
-		if errors.Is(err, errReset) {
+		pause := s.link.after(attempt)
+		switch {
+		case errors.Is(err, errMoved):
+			pause = time.After(settleTime)
+		case errors.Is(err, errReset):
 			continue
 		}
 		select {
-		case <-s.link.after(attempt):
+		case <-pause:
 		case <-s.stop:
 			return
 		case <-s.link.draining:
