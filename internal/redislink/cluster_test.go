@@ -70,36 +70,7 @@ func TestCluster(t *testing.T) {
 			t.Error(v)
 		}
 	})
-	t.Run("a master steps down", func(t *testing.T) {
-		listening := func() *redistest.Server {
-			for _, s := range c.Nodes {
-				if fmt.Sprint(s.Must("PUBSUB", "NUMSUB", "news")) == "[news 1]" {
-					return s
-				}
-			}
-			return nil
-		}
-		old := listening()
-		_, port, _ := strings.Cut(old.Addr(), ":")
-		before := len(got.channelOutages())
-		for _, s := range c.Nodes {
-			if role := fmt.Sprint(s.Must("ROLE")); strings.HasPrefix(role, "[slave") && strings.Contains(role, " "+port+" ") {
-				s.Must("CLUSTER", "FAILOVER")
-				break
-			}
-		}
-		eventually(t, "the link to listen elsewhere", func() bool {
-			_ = l.Publish("news", []byte("now")) // it may have to wait
-			s := listening()
-			return s != nil && s != old
-		})
-		whole(t, l, got)
-		eventually(t, "the outage to be told", func() bool { return len(got.channelOutages()) > before })
-		// Else what the old one has delivered might come once more.
-		if o := got.channelOutages()[before]; o.End.Sub(o.Start) < 250*time.Millisecond {
-			t.Errorf("it listened elsewhere after %v", o.End.Sub(o.Start))
-		}
-	})
+	t.Run("a master steps down", func(t *testing.T) { stepsDown(t, c, l, got) })
 	t.Run("a master dies", func(t *testing.T) {
 		for i := range 3 {
 			c.Nodes[i].Kill()
@@ -114,6 +85,40 @@ func TestCluster(t *testing.T) {
 	})
 	if st := l.Stats(); st.Resubscribed == 0 {
 		t.Errorf("%+v", st)
+	}
+}
+
+// stepsDown has the master at which the link listens hand its slots to its
+// replica, and go on.
+func stepsDown(t *testing.T, c *redistest.RedisCluster, l *redislink.Link, got *sink) {
+	t.Helper()
+	listening := func() *redistest.Server {
+		for _, s := range c.Nodes {
+			if fmt.Sprint(s.Must("PUBSUB", "NUMSUB", "news")) == "[news 1]" {
+				return s
+			}
+		}
+		return nil
+	}
+	old := listening()
+	_, port, _ := strings.Cut(old.Addr(), ":")
+	before := len(got.channelOutages())
+	for _, s := range c.Nodes {
+		if role := fmt.Sprint(s.Must("ROLE")); strings.HasPrefix(role, "[slave") && strings.Contains(role, " "+port+" ") {
+			s.Must("CLUSTER", "FAILOVER")
+			break
+		}
+	}
+	eventually(t, "the link to listen elsewhere", func() bool {
+		_ = l.Publish("news", []byte("now")) // it may have to wait
+		s := listening()
+		return s != nil && s != old
+	})
+	whole(t, l, got)
+	eventually(t, "the outage to be told", func() bool { return len(got.channelOutages()) > before })
+	// Else what the old one has delivered might come once more.
+	if o := got.channelOutages()[before]; o.End.Sub(o.Start) < 250*time.Millisecond {
+		t.Errorf("it listened elsewhere after %v", o.End.Sub(o.Start))
 	}
 }
 
