@@ -40,7 +40,7 @@ var mayImport = map[string][]string{
 	"adapter/internal/replay":    {"adapter"},
 	"adapter/internal/jslog":     {"adapter", "adapter/internal/askonce", "adapter/internal/unkept", "adapter/internal/replay", "internal/msgread"},
 	"adapter/internal/mixedtest": {".", "adapter", "internal/nodewire", "internal/redislink", "internal/redistest"},
-	"adapter/internal/peertest":  {"adapter", "cluster", "adapter/cluster"},
+	"adapter/internal/peertest":  {"adapter", "cluster", "adapter/cluster", "internal/nettest"},
 	"adapter/cluster":            {"adapter", "cluster", "adapter/internal/lane", "adapter/internal/interest", "adapter/internal/peerlog", "adapter/internal/departed", "internal/msgread"},
 	"adapter/nats":               {"adapter", "cluster", "adapter/cluster", "adapter/internal/jslog"},
 	"adapter/mesh":               {"adapter", "cluster", "adapter/cluster", "internal/rawconn"},

@@ -41,12 +41,12 @@ func newBenchPageCommand() *cobra.Command {
 			return nil
 		},
 		RunE: func(_ *cobra.Command, files []string) error {
+			contents, err := readFiles(files)
+			if err != nil {
+				return err
+			}
 			if len(files) == 1 {
-				b, err := readFile(files[0])
-				if err != nil {
-					return err
-				}
-				s, err := trial.ReadSheet(b)
+				s, err := trial.ReadSheet(contents[0])
 				if err == nil {
 					return writeSheet(path, s)
 				}
@@ -54,7 +54,7 @@ func newBenchPageCommand() *cobra.Command {
 					return fmt.Errorf("%w, in %s", err, files[0])
 				}
 			}
-			runs, err := readRuns(files)
+			runs, err := parseRuns(contents, files)
 			if err != nil {
 				return err
 			}
@@ -68,15 +68,11 @@ func newBenchPageCommand() *cobra.Command {
 	return cmd
 }
 
-// readRuns reads the reports of runs.
-func readRuns(files []string) ([]benchpage.Run, error) {
+// parseRuns returns the reports of runs, in the JSON of files.
+func parseRuns(contents [][]byte, files []string) ([]benchpage.Run, error) {
 	runs := make([]benchpage.Run, len(files))
 	for i, file := range files {
-		b, err := readFile(file)
-		if err != nil {
-			return nil, err
-		}
-		r, err := parseRun(b, file)
+		r, err := parseRun(contents[i], file)
 		if err != nil {
 			return nil, err
 		}
@@ -88,6 +84,18 @@ func readRuns(files []string) ([]benchpage.Run, error) {
 		}
 	}
 	return runs, nil
+}
+
+// readFiles reads files with reports, each once: it may be a pipe.
+func readFiles(files []string) ([][]byte, error) {
+	contents := make([][]byte, len(files))
+	for i, file := range files {
+		var err error
+		if contents[i], err = readFile(file); err != nil {
+			return nil, err
+		}
+	}
+	return contents, nil
 }
 
 // readFile reads a file with a report.

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/big"
-	mathrand "math/rand/v2"
 	"net"
 	"strings"
 	"sync"
@@ -19,6 +18,7 @@ import (
 	"time"
 
 	"github.com/socketeer-io/socketeer/adapter"
+	"github.com/socketeer-io/socketeer/internal/nettest"
 )
 
 // Patience is how long anything may take that must happen.
@@ -46,20 +46,10 @@ func Eventually(tb testing.TB, what string, cond func() bool) {
 	}
 }
 
-// FreeAddr returns an address that nobody listens on, and whose port the
-// system will not pick for anybody meanwhile.
+// FreeAddr returns an address of [nettest.FreePort].
 func FreeAddr(tb testing.TB) string {
 	tb.Helper()
-	var lc net.ListenConfig
-	for range 100 {
-		addr := fmt.Sprint("127.0.0.1:", 20000+mathrand.N(10000))
-		if l, err := lc.Listen(tb.Context(), "tcp", addr); err == nil {
-			l.Close()
-			return addr
-		}
-	}
-	tb.Fatal("no free port")
-	return ""
+	return fmt.Sprint("127.0.0.1:", nettest.FreePort(tb))
 }
 
 // Log collects what is logged. Its zero value is empty; it may be used by
